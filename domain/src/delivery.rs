@@ -1,0 +1,255 @@
+//! A delivery (one event for one webhook), its states and its attempts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
+
+/// Most attempts that one delivery can be given, by schedule and by hand.
+pub const MAX_ATTEMPTS: u32 = 1_000;
+
+/// Where a delivery stands. See docs/states.md for the transitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Not attempted yet.
+    Pending,
+    /// Attempted, and to be attempted again.
+    Waiting,
+    /// A receiver answered 2xx.
+    Delivered,
+    /// Given up.
+    Failed,
+    /// Skipped, because a newer update of the same subject waited behind it.
+    Superseded,
+    /// Called off by hand, or because its webhook was deleted.
+    Cancelled,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Waiting, Self::Delivered, Self::Failed, Self::Superseded, Self::Cancelled];
+
+    /// The name used in JSON, logs and pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How an attempt, or a delivery that ends without one, came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A receiver answered 2xx.
+    Delivered,
+    /// It failed; the delivery waits until this time for the next attempt.
+    Retry(Timestamp),
+    /// It failed, and there is no further attempt.
+    GivenUp,
+    /// Nothing was sent: a newer update took its place.
+    Superseded,
+    /// Nothing was sent: it was called off.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The state that the delivery is in afterwards.
+    #[must_use]
+    pub const fn state(self) -> State {
+        match self {
+            Self::Delivered => State::Delivered,
+            Self::Retry(_) => State::Waiting,
+            Self::GivenUp => State::Failed,
+            Self::Superseded => State::Superseded,
+            Self::Cancelled => State::Cancelled,
+        }
+    }
+}
+
+/// Why an attempt failed, in one word that programs can compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The host name has no address, or could not be looked up.
+    Dns,
+    /// The address may not be called (loopback, private, metadata, ...).
+    Blocked,
+    /// Nobody listens there, or the network refused.
+    Connect,
+    /// No connection within the time allowed.
+    ConnectTimeout,
+    /// The TLS handshake failed; the detail names the certificate's fault.
+    Tls,
+    /// The connection ended before the answer did.
+    Reset,
+    /// No complete answer within the time allowed.
+    Timeout,
+    /// What came back is not HTTP.
+    InvalidAnswer,
+    /// The receiver answered with a status that is not 2xx.
+    Status,
+    /// The event can't be told in the webhook's dialect.
+    Unrenderable,
+    /// Somebody cancelled it, or the webhook is gone.
+    Cancelled,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 11] = [
+        Self::Dns,
+        Self::Blocked,
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::Tls,
+        Self::Reset,
+        Self::Timeout,
+        Self::InvalidAnswer,
+        Self::Status,
+        Self::Unrenderable,
+        Self::Cancelled,
+    ];
+}
+
+/// How long the parts of an attempt took; zero where a part did not happen
+/// (a kept-alive connection needs no lookup and no handshake).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// Looking up the host name, in microseconds.
+    pub dns_us: u64,
+    /// Connecting, in microseconds.
+    pub connect_us: u64,
+    /// The TLS handshake, in microseconds.
+    pub tls_us: u64,
+    /// From the request's first byte to the end of the answer, in microseconds.
+    pub exchange_us: u64,
+}
+
+/// What there is to say of an attempt beyond its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AttemptDetail {
+    /// In a person's words, why it failed; empty on success.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The address that was dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Where the time went.
+    #[serde(default)]
+    pub timings: Timings,
+    /// The answer's headers, as far as they are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answer_headers: Vec<(String, String)>,
+    /// The start of the answer's body, lossily as text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer_body: String,
+    /// Whether the body was longer than what is kept.
+    #[serde(default)]
+    pub answer_cut: bool,
+}
+
+/// One finished attempt of a delivery, ready to be written down.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The delivery.
+    pub delivery: DeliveryKey,
+    /// Its event.
+    pub event: EventKey,
+    /// Its webhook.
+    pub webhook: WebhookKey,
+    /// 1 for the first attempt of the delivery.
+    pub number: u32,
+    /// How many attempts of the present schedule are spent, this one included;
+    /// starts anew when somebody retries by hand.
+    pub tries: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// The answer's status, when there was one.
+    pub status: Option<u16>,
+    /// Why it failed; `None` on success.
+    pub cause: Option<Cause>,
+    /// The rest.
+    pub detail: AttemptDetail,
+}
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its row.
+    pub key: EventKey,
+    /// Whose it is.
+    pub tenant: TenantKey,
+    /// Its public id.
+    pub id: EventId,
+    /// Its type as text.
+    pub type_name: String,
+    /// The id of its subject.
+    pub subject_id: String,
+    /// When it became durable.
+    pub accepted_at: Timestamp,
+    /// The native body.
+    pub body: Bytes,
+    /// How many deliveries it has.
+    pub deliveries: u32,
+}
+
+/// A delivery as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverySummary {
+    /// Its row.
+    pub key: DeliveryKey,
+    /// Its webhook.
+    pub webhook: WebhookKey,
+    /// Its event.
+    pub event: EventKey,
+    /// The event's public id.
+    pub event_id: EventId,
+    /// The event's type.
+    pub type_name: String,
+    /// The event's subject.
+    pub subject_id: String,
+    /// When its event was accepted.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub state: State,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// When the next one is due; `None` when there is none, or it is on its way.
+    pub next_attempt_at: Option<Timestamp>,
+    /// The last attempt, if any.
+    pub last_attempt: Option<LoggedAttempt>,
+}
+
+/// An attempt as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedAttempt {
+    /// 1 for the first attempt of the delivery.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// The state of the delivery after it.
+    pub state: State,
+    /// The answer's status, when there was one.
+    pub status: Option<u16>,
+    /// Why it failed; `None` on success.
+    pub cause: Option<Cause>,
+    /// The rest.
+    pub detail: AttemptDetail,
+}

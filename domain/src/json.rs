@@ -1,0 +1,227 @@
+//! Reading JSON objects member by member without copying what is only passed
+//! on.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::fault::Faults;
+
+/// How deep a document may nest: far below what any parser on the way to a
+/// receiver would refuse.
+pub const MAX_DEPTH: usize = 64;
+
+/// The members of an object, in their order, values unread.
+#[derive(Debug)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::with_capacity(map.size_hint().unwrap_or(10));
+                while let Some(Name(name)) = map.next_key()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A member name, borrowed unless it holds escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+impl<'a> Members<'a> {
+    /// Reads an object; a fault says what stands there instead.
+    pub fn read(text: &'a str, faults: &mut Faults) -> Option<Self> {
+        match serde_json::from_str::<Self>(text) {
+            Ok(members) => Some(members),
+            Err(error) if error.is_data() => {
+                faults.here(format_args!("must be an object, not {}", kind(text)));
+                None
+            }
+            Err(error) => {
+                faults.here(format_args!("is not valid JSON: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Notes every member that is not among `known`, and every repeated one.
+    pub fn refuse_unknown(&self, known: &[&str], faults: &mut Faults) {
+        for (index, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&&**name) {
+                faults.member(name, format_args!("is not known here; known are {}", known.join(", ")));
+            } else if self.0[..index].iter().any(|(earlier, _)| earlier == name) {
+                faults.member(name, "is given twice");
+            }
+        }
+    }
+
+    /// The member `name`, unless it is missing or null.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| *value).filter(|raw| raw.get() != "null")
+    }
+
+    /// Reads the string member `name`; missing and null are `None`.
+    pub fn string(&self, name: &str, faults: &mut Faults) -> Option<String> {
+        faults.within(name, |faults| read_string(self.get(name)?, faults))
+    }
+
+    /// The members in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+}
+
+/// Reads a string; a fault says what stands there instead.
+pub fn read_string(raw: &RawValue, faults: &mut Faults) -> Option<String> {
+    match serde_json::from_str(raw.get()) {
+        Ok(text) => Some(text),
+        Err(_) if raw.get().starts_with('"') => {
+            faults.here("holds an escape that stands for no character");
+            None
+        }
+        Err(_) => {
+            faults.here(format_args!("must be a string, not {}", kind(raw.get())));
+            None
+        }
+    }
+}
+
+/// Checks that `raw` is an object that can be read again by any parser: no
+/// deeper than [`MAX_DEPTH`], every escape a character.
+pub fn check_object(raw: &RawValue, faults: &mut Faults) {
+    let text = raw.get();
+    if !text.starts_with('{') {
+        faults.here(format_args!("must be an object, not {}", kind(text)));
+    } else if depth(text) > MAX_DEPTH {
+        faults.here(format_args!("nests deeper than {MAX_DEPTH} levels"));
+    } else if may_hold_surrogates(text) && serde_json::from_str::<serde_json::Value>(text).is_err() {
+        faults.here("holds an escape that stands for no character");
+    }
+}
+
+/// What kind of value `text` starts, for messages.
+#[must_use]
+pub fn kind(text: &str) -> &'static str {
+    match text.trim_start().as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        _ => "nothing",
+    }
+}
+
+/// How deep valid JSON nests.
+fn depth(text: &str) -> usize {
+    let (mut level, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b'}' | b']' => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Whether an escaped UTF-16 surrogate, paired or not, may stand in `text`.
+fn may_hold_surrogates(text: &str) -> bool {
+    text.contains("\\ud") || text.contains("\\uD")
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Writing a string into a Vec can't fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        assert_eq!(depth("{}"), 1);
+        assert_eq!(depth(r#"{"a[[[":["\"[",{"b":[]}]}"#), 4);
+        assert_eq!(depth("[]"), 1);
+    }
+
+    #[test]
+    fn lone_surrogates_are_refused_and_pairs_are_not() {
+        for (text, count) in
+            [(r#"{"a":"\ud83c\udfab"}"#, 0), (r#"{"a":"\ud800"}"#, 1), (r#"{"a":"\\ud800"}"#, 0)]
+        {
+            let raw: Box<RawValue> = serde_json::from_str(text).expect("valid JSON");
+            let mut faults = Faults::new();
+            check_object(&raw, &mut faults);
+            assert_eq!(faults.count(), count, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_members_never_panics(text in ".{0,200}") {
+            let mut faults = Faults::new();
+            let members = Members::read(&text, &mut faults);
+            prop_assert_eq!(members.is_none(), faults.count() == 1);
+        }
+    }
+}

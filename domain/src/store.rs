@@ -1,0 +1,467 @@
+//! The storage ports: what the engine and the API ask of a database.
+//!
+//! Each method is one whole transaction in the words of the domain; there is
+//! no begin and no commit, because databases lock too differently to share
+//! anything finer. When a method that writes returns `Ok`, the change is on
+//! disk and survives a power cut; when it returns an error, nothing changed.
+//! "Not there" is `None`, and so is what belongs to another tenant.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::access::{Client, Scopes, Tenant};
+use crate::clock::Timestamp;
+use crate::delivery::{Attempt, DeliverySummary, LoggedAttempt, State, StoredEvent};
+use crate::event::Event;
+use crate::id::{
+    ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey, WebhookId, WebhookKey,
+};
+use crate::job::{Job, JobState};
+use crate::signing::Secret;
+use crate::stats::WebhookStats;
+use crate::webhook::{Settings, Status, Webhook};
+
+/// Why the database did not do it. The text is for operators, not for clients.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Try again later: it is locked, full, down or shutting down.
+    #[error("the database can't be used now: {0}")]
+    Unavailable(String),
+    /// What it holds can't be understood.
+    #[error("the database holds something unexpected: {0}")]
+    Corrupt(String),
+}
+
+/// Result of a storage method.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Everything a database has to offer.
+pub trait Store: EventStore + DeliveryStore + WebhookStore + AccessStore + UpkeepStore {}
+
+impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + UpkeepStore> Store for T {}
+
+/// A slice of a list, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Most items wanted, at least one.
+    pub limit: usize,
+    /// Only what comes after this position; `None` for the start.
+    pub after: Option<i64>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The items; there may be fewer than the limit even when more follow.
+    pub items: Vec<T>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// An event to be recorded, with the deliveries it causes.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The event.
+    pub event: Event,
+    /// One for each webhook that hears it.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery to be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// The webhook.
+    pub webhook: WebhookKey,
+    /// Whether the caller holds a place for it in its lane and will send it
+    /// without claiming it. Otherwise it is due at once, to whoever claims it.
+    pub leased: bool,
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The event's row.
+    pub key: EventKey,
+    /// The row of its first delivery; the others follow, in the order given.
+    pub first_delivery: DeliveryKey,
+    /// When it was accepted; for a duplicate, when that was the first time.
+    pub accepted_at: Timestamp,
+    /// It was there already: nothing was recorded, none of its deliveries made.
+    pub duplicate: bool,
+}
+
+/// Why a batch of events was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The id of the event at this index is taken by another fact.
+    #[error("event {0} has the id of another event")]
+    Conflict(usize),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which events of a tenant to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only this type.
+    pub type_name: Option<String>,
+    /// Only about this subject.
+    pub subject_id: Option<String>,
+    /// Only those accepted at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only those accepted before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Published events.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// Records all events with all their deliveries, or nothing. `now` is the
+    /// time of acceptance, which the store never lets run backwards.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    async fn record_events(
+        &self,
+        tenant: TenantKey,
+        events: Vec<NewEvent>,
+        now: Timestamp,
+    ) -> Result<Vec<Recorded>, RecordError>;
+
+    /// One event by its public id.
+    async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>>;
+
+    /// The tenant's events, newest first.
+    async fn list_events(
+        &self,
+        tenant: TenantKey,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Listed<StoredEvent>>;
+
+    /// The deliveries of one event, in the order of their making.
+    async fn deliveries_of_event(&self, event: EventKey, page: Page) -> Result<Listed<DeliverySummary>>;
+}
+
+/// How much of a lane's waiting work to claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// The lane.
+    pub webhook: WebhookKey,
+    /// Most deliveries.
+    pub limit: usize,
+}
+
+/// What was claimed for one lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneClaim {
+    /// The lane.
+    pub webhook: WebhookKey,
+    /// The deliveries, longest due first; they are leased to the caller now.
+    pub deliveries: Vec<Claimed>,
+    /// When the earliest of those left behind is due; `None` when none is left.
+    pub next_due: Option<Timestamp>,
+}
+
+/// A delivery that is to be attempted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The delivery.
+    pub delivery: DeliveryKey,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// How many of them count for the present schedule.
+    pub tries: u32,
+    /// What to deliver; shared by deliveries of one event.
+    pub event: Arc<StoredEvent>,
+}
+
+/// Which deliveries of a webhook to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only those in one of these states; empty for all.
+    pub states: Vec<State>,
+    /// Only of this event type.
+    pub type_name: Option<String>,
+    /// Only about this subject.
+    pub subject_id: Option<String>,
+    /// Only of events accepted at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only of events accepted before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// What came of a change by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByHand {
+    /// Done; the webhook is the one concerned.
+    Done(WebhookKey),
+    /// The delivery is in a state in which this can't be done.
+    NotInState(State),
+    /// The delivery is on its way at this moment.
+    OnItsWay,
+    /// It has had all the attempts that a delivery can have.
+    Exhausted,
+}
+
+/// Deliveries and their attempts.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// Leases to the caller what is due in these lanes at `now`. The bodies
+    /// claimed together stay below about `max_bytes`, but at least one
+    /// delivery is claimed where one is due.
+    async fn claim_due(
+        &self,
+        lanes: Vec<ClaimRequest>,
+        now: Timestamp,
+        max_bytes: usize,
+    ) -> Result<Vec<LaneClaim>>;
+
+    /// Writes attempts down and moves their deliveries on. A delivery that was
+    /// cancelled meanwhile stays cancelled, unless it was delivered.
+    async fn finish_attempts(&self, attempts: Vec<Attempt>) -> Result<()>;
+
+    /// Gives leased deliveries back unattempted: they are due at once.
+    async fn release(&self, deliveries: Vec<DeliveryKey>, now: Timestamp) -> Result<()>;
+
+    /// Every lane in which something waits unleased, and when the earliest of
+    /// it is due.
+    async fn waiting_lanes(&self) -> Result<Vec<(WebhookKey, Timestamp)>>;
+
+    /// One delivery with all its attempts, oldest first.
+    async fn delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+    ) -> Result<Option<(DeliverySummary, Vec<LoggedAttempt>)>>;
+
+    /// A webhook's deliveries, newest first.
+    async fn list_deliveries(
+        &self,
+        webhook: WebhookKey,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Listed<DeliverySummary>>;
+
+    /// Makes one delivery due at once, with its whole schedule before it: a
+    /// failed, cancelled, superseded or delivered one becomes pending again, a
+    /// waiting one stops waiting. One that was never attempted is refused.
+    async fn retry_delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+        now: Timestamp,
+    ) -> Result<Option<ByHand>>;
+
+    /// Calls one delivery off: a pending or waiting one, leased or not,
+    /// becomes cancelled.
+    async fn cancel_delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+        now: Timestamp,
+    ) -> Result<Option<ByHand>>;
+
+    /// What happened to a webhook's deliveries since `since`, by the hour.
+    async fn webhook_stats(&self, webhook: WebhookKey, since: Timestamp) -> Result<WebhookStats>;
+}
+
+/// A webhook to be made.
+#[derive(Debug, Clone)]
+pub struct NewWebhook {
+    /// Its public id.
+    pub id: WebhookId,
+    /// What its owner chose.
+    pub settings: Settings,
+    /// Whether it starts active.
+    pub status: Status,
+    /// Its first signing secret.
+    pub secret: Secret,
+    /// When it is made.
+    pub now: Timestamp,
+}
+
+/// What came of an edit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edited {
+    /// The webhook as it is now.
+    Done(Box<Webhook>),
+    /// Somebody else edited it since the revision that the edit is based on.
+    Stale,
+}
+
+/// Webhooks and their secrets.
+#[async_trait]
+pub trait WebhookStore: Send + Sync {
+    /// Makes a webhook.
+    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook>;
+
+    /// Replaces settings and status if the webhook is still at `revision`.
+    async fn update_webhook(
+        &self,
+        tenant: TenantKey,
+        id: WebhookId,
+        revision: i64,
+        settings: Settings,
+        status: Status,
+        now: Timestamp,
+    ) -> Result<Option<Edited>>;
+
+    /// Deletes a webhook: it is gone from every method of this port, while its
+    /// log stays until retention takes it. What waits is cancelled later, by
+    /// [`UpkeepStore::cancel_orphans`].
+    async fn delete_webhook(
+        &self,
+        tenant: TenantKey,
+        id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<WebhookKey>>;
+
+    /// One webhook.
+    async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>>;
+
+    /// One webhook by its row.
+    async fn webhook_by_key(&self, key: WebhookKey) -> Result<Option<Webhook>>;
+
+    /// The tenant's webhooks, newest first.
+    async fn list_webhooks(&self, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>>;
+
+    /// All webhooks of a tenant, for the index.
+    async fn webhooks_of(&self, tenant: TenantKey) -> Result<Vec<Webhook>>;
+
+    /// Puts a new signing secret before the others; those go on signing until
+    /// `overlap_until`, or until their own end where that is earlier. Secrets
+    /// past their end are removed.
+    async fn rotate_secret(
+        &self,
+        tenant: TenantKey,
+        id: WebhookId,
+        secret: Secret,
+        now: Timestamp,
+        overlap_until: Timestamp,
+    ) -> Result<Option<Webhook>>;
+}
+
+/// A client to be made.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Its public id.
+    pub id: ClientId,
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 of its secret.
+    pub secret_digest: [u8; 32],
+    /// The most that its tokens may do.
+    pub scopes: Scopes,
+    /// When it is made.
+    pub now: Timestamp,
+}
+
+/// Tenants, clients, and what the deployment keeps to itself.
+#[async_trait]
+pub trait AccessStore: Send + Sync {
+    /// Makes a tenant; `None` when the id is taken.
+    async fn create_tenant(
+        &self,
+        id: TenantId,
+        name: String,
+        retention_seconds: Option<u32>,
+        now: Timestamp,
+    ) -> Result<Option<Tenant>>;
+
+    /// Changes a tenant's name and retention.
+    async fn update_tenant(
+        &self,
+        id: &TenantId,
+        name: String,
+        retention_seconds: Option<u32>,
+    ) -> Result<Option<Tenant>>;
+
+    /// One tenant by its public id.
+    async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>>;
+
+    /// One tenant by its row.
+    async fn tenant_by_key(&self, key: TenantKey) -> Result<Option<Tenant>>;
+
+    /// All tenants, newest first.
+    async fn list_tenants(&self, page: Page) -> Result<Listed<Tenant>>;
+
+    /// Makes a client.
+    async fn create_client(&self, tenant: TenantKey, client: NewClient) -> Result<Client>;
+
+    /// One client, of whatever tenant.
+    async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
+
+    /// The tenant's clients, newest first.
+    async fn list_clients(&self, tenant: TenantKey, page: Page) -> Result<Listed<Client>>;
+
+    /// Enables or disables a client.
+    async fn set_client_enabled(
+        &self,
+        tenant: TenantKey,
+        id: &ClientId,
+        enabled: bool,
+    ) -> Result<Option<Client>>;
+
+    /// Deletes a client; false when there was none.
+    async fn delete_client(&self, tenant: TenantKey, id: &ClientId) -> Result<bool>;
+
+    /// The deployment's own value of this name: the stored one, or `value`,
+    /// which is stored if there is none. The flag says whether it was stored now.
+    async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)>;
+}
+
+/// What one step of clearing away did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cleared {
+    /// Rows of the kind in question that are gone, or were moved on.
+    pub rows: usize,
+    /// Whether there is more to do at once.
+    pub more: bool,
+}
+
+/// Jobs, retention, and what else goes on behind.
+#[async_trait]
+pub trait UpkeepStore: Send + Sync {
+    /// Starts retrying everything of a webhook that is failed now; an
+    /// unfinished job of the same kind is returned instead of a second one.
+    async fn create_retry_job(&self, tenant: TenantKey, webhook: WebhookKey, now: Timestamp) -> Result<Job>;
+
+    /// One job.
+    async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>>;
+
+    /// The tenant's jobs, newest first.
+    async fn list_jobs(&self, tenant: TenantKey, page: Page) -> Result<Listed<Job>>;
+
+    /// Every job that still has work to do.
+    async fn running_jobs(&self) -> Result<Vec<Job>>;
+
+    /// Moves a running job at most `limit` deliveries on and tells how it
+    /// stands; `None` when there is no such job.
+    async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>>;
+
+    /// Ends a running job as `state`; `None` when there is no such job.
+    async fn end_job(
+        &self,
+        tenant: TenantKey,
+        job: JobKey,
+        state: JobState,
+        now: Timestamp,
+    ) -> Result<Option<Job>>;
+
+    /// Cancels what waits for deleted webhooks, at most `limit` deliveries.
+    async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<Cleared>;
+
+    /// Deletes at most `limit` events that are older than their tenant's
+    /// retention, with their deliveries and attempts, and gives space back.
+    async fn prune(&self, now: Timestamp, default_retention_seconds: u32, limit: usize) -> Result<Cleared>;
+
+    /// Whether the database answers and can be written.
+    async fn check(&self) -> Result<()>;
+
+    /// Finishes what is under way and closes the database. Every method fails
+    /// as unavailable afterwards.
+    async fn close(&self);
+}

@@ -1,0 +1,488 @@
+//! Reads a webhook's settings from JSON, for creation and for edits, and names
+//! every fault at once.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{Confidential, MASK, Settings, Subscription};
+use crate::event_type::TypePattern;
+use crate::fault::{Fault, Faults};
+use crate::json::{self, Members};
+use crate::retry::Schedule;
+use crate::signing::Scheme;
+use crate::wire::Dialect;
+
+/// Longest URL, in bytes.
+const MAX_URL: usize = 2_048;
+
+/// Most patterns of one webhook.
+const MAX_PATTERNS: usize = 100;
+
+/// Most further headers of one webhook.
+const MAX_HEADERS: usize = 32;
+
+/// Longest header value, in bytes.
+const MAX_HEADER_VALUE: usize = 4_096;
+
+/// Headers that are ours or the connection's: an owner who could set them
+/// could forge signatures or smuggle a second request.
+const RESERVED_HEADERS: [&str; 16] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+const MEMBERS: [&str; 17] = [
+    "name",
+    "url",
+    "dialect",
+    "events",
+    "identifier",
+    "triggered_by_related",
+    "filter",
+    "retry",
+    "ordering",
+    "collapse",
+    "rate_per_second",
+    "max_in_flight",
+    "timeout_seconds",
+    "headers",
+    "authorization_header",
+    "signature",
+    "enabled",
+];
+
+/// Reads settings and, where given, `enabled`. With `base`, members that are
+/// left out stay as they are there and null resets them; without, they take
+/// their defaults, and `url` and `events` are required.
+///
+/// # Errors
+/// Every fault, each with its JSON pointer.
+pub fn read_settings(text: &str, base: Option<&Settings>) -> Result<(Settings, Option<bool>), Vec<Fault>> {
+    let mut faults = Faults::new();
+    let read = Members::read(text, &mut faults).and_then(|members| {
+        members.refuse_unknown(&MEMBERS, &mut faults);
+        Reader { members, base, faults: &mut faults }.settings()
+    });
+    faults.finish(read)
+}
+
+struct Reader<'a, 'b> {
+    members: Members<'a>,
+    base: Option<&'b Settings>,
+    faults: &'b mut Faults,
+}
+
+impl Reader<'_, '_> {
+    fn settings(mut self) -> Option<(Settings, Option<bool>)> {
+        self.refuse_what_is_to_come();
+        let url = self.url();
+        let subscription = self.subscription();
+        let name = self.name(url.as_deref());
+        let settings = Settings {
+            identifier: self.optional("identifier", |base| base.identifier.clone(), read_identifier),
+            triggered_by_related: self.value(
+                "triggered_by_related",
+                false,
+                |base| base.triggered_by_related,
+                "true or false",
+            ),
+            retry: self.or_default("retry", |base| base.retry.clone(), read_retry).unwrap_or_default(),
+            max_in_flight: self
+                .or_default("max_in_flight", |base| base.max_in_flight, read_max_in_flight)
+                .unwrap_or(16),
+            timeout: self
+                .or_default("timeout_seconds", |base| base.timeout, read_timeout)
+                .unwrap_or(Duration::from_secs(15)),
+            headers: self
+                .or_default("headers", |base| base.headers.clone(), read_headers)
+                .unwrap_or_default(),
+            authorization_header: self.authorization_header(),
+            signature: self.value(
+                "signature",
+                Scheme::default(),
+                |base| base.signature,
+                "\"hmac\" or \"ed25519\"",
+            ),
+            name,
+            url: url.unwrap_or_default(),
+            subscription: subscription?,
+        };
+        let enabled = self.optional("enabled", |_| None, |raw, faults| typed(raw, "true or false", faults));
+        Some((settings, enabled))
+    }
+
+    /// Whether an edit leaves the member out.
+    fn is_kept(&self, name: &str) -> bool {
+        !self.members.iter().any(|(own, _)| own == name)
+    }
+
+    /// The member, or what the base has when it is left out; null is `None`.
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        kept: impl FnOnce(&Settings) -> Option<T>,
+        read: impl FnOnce(&RawValue, &mut Faults) -> Option<T>,
+    ) -> Option<T> {
+        match (self.base, self.members.get(name)) {
+            (Some(base), None) if self.is_kept(name) => kept(base),
+            (_, None) => None,
+            (_, Some(raw)) => self.faults.within(name, |faults| read(raw, faults)),
+        }
+    }
+
+    fn or_default<T>(
+        &mut self,
+        name: &str,
+        kept: impl FnOnce(&Settings) -> T,
+        read: impl FnOnce(&RawValue, &mut Faults) -> Option<T>,
+    ) -> Option<T> {
+        self.optional(name, |base| Some(kept(base)), read)
+    }
+
+    fn value<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        default: T,
+        kept: impl FnOnce(&Settings) -> T,
+        right: &str,
+    ) -> T {
+        self.or_default(name, kept, |raw, faults| typed(raw, right, faults)).unwrap_or(default)
+    }
+
+    /// Members whose meaning is settled but which nothing obeys yet: taking
+    /// them silently would promise what is not kept.
+    fn refuse_what_is_to_come(&mut self) {
+        for (name, neutral) in
+            [("filter", ""), ("ordering", "\"none\""), ("collapse", "\"none\""), ("rate_per_second", "")]
+        {
+            if self.members.get(name).is_some_and(|raw| raw.get() != neutral) {
+                self.faults.member(name, "is not available in this version; leave it out");
+            }
+        }
+    }
+
+    fn url(&mut self) -> Option<String> {
+        if self.base.is_none() && self.members.get("url").is_none() {
+            self.faults.member("url", "is required: where deliveries are posted");
+        } else if self.members.get("url").is_none() && !self.is_kept("url") {
+            self.faults.member("url", "can't be null");
+        }
+        self.or_default(
+            "url",
+            |base| base.url.clone(),
+            |raw, faults| {
+                let text = json::read_string(raw, faults)?;
+                check_url(&text).map_err(|fault| faults.here(fault)).ok().map(|()| text)
+            },
+        )
+    }
+
+    /// A name left out is the host's.
+    fn name(&mut self, url: Option<&str>) -> String {
+        let read = |raw: &RawValue, faults: &mut Faults| {
+            let name = json::read_string(raw, faults)?;
+            if name.is_empty() || name.len() > 255 {
+                faults.here("must be 1 to 255 bytes long");
+            }
+            Some(name)
+        };
+        self.or_default("name", |base| base.name.clone(), read).unwrap_or_else(|| {
+            let host = url.and_then(|url| url::Url::parse(url).ok());
+            host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+        })
+    }
+
+    fn subscription(&mut self) -> Option<Subscription> {
+        let dialect = self.optional("dialect", |base| Some(base.subscription.dialect()), parsed::<Dialect>);
+        if let (Some(base), Some(dialect)) = (self.base, dialect)
+            && base.subscription.dialect() != dialect
+        {
+            self.faults.member("dialect", "can't be changed; create a new webhook");
+        }
+        match dialect.unwrap_or(Dialect::Native) {
+            Dialect::Native => self.native(),
+        }
+    }
+
+    fn native(&mut self) -> Option<Subscription> {
+        if let (Some(base), true) = (self.base, self.is_kept("events")) {
+            return Some(base.subscription.clone());
+        }
+        let hint = "must name at least one event type, such as [\"ticket.*\", \"order.paid\"]";
+        let Some(raw) = self.members.get("events") else {
+            self.faults.member("events", hint);
+            return None;
+        };
+        self.faults.within("events", |faults| {
+            let patterns: Vec<&RawValue> = typed(raw, "an array of strings", faults)?;
+            if patterns.is_empty() || patterns.len() > MAX_PATTERNS {
+                faults.here(format_args!("{hint}, and at most {MAX_PATTERNS}"));
+                return None;
+            }
+            let mut events: Vec<TypePattern> = Vec::with_capacity(patterns.len());
+            for (index, raw) in patterns.into_iter().enumerate() {
+                let pattern = faults.element(index, |faults| parsed(raw, faults));
+                events.extend(pattern.filter(|pattern| !events.contains(pattern)));
+            }
+            Some(Subscription::Native { events })
+        })
+    }
+
+    fn authorization_header(&mut self) -> Option<Confidential> {
+        let base = self.base;
+        let kept = |base: &Settings| base.authorization_header.clone();
+        self.optional("authorization_header", kept, |raw, faults| {
+            let text = json::read_string(raw, faults)?;
+            if text == MASK {
+                return base.and_then(kept);
+            }
+            if let Err(fault) = check_header_value(&text) {
+                faults.here(fault);
+            }
+            Some(Confidential::new(text))
+        })
+    }
+}
+
+fn typed<'a, T: Deserialize<'a>>(raw: &'a RawValue, right: &str, faults: &mut Faults) -> Option<T> {
+    let fault = |_| faults.here(format_args!("must be {right}"));
+    serde_json::from_str(raw.get()).map_err(fault).ok()
+}
+
+fn parsed<T: FromStr<Err: Display>>(raw: &RawValue, faults: &mut Faults) -> Option<T> {
+    let text = json::read_string(raw, faults)?;
+    text.parse().map_err(|fault| faults.here(fault)).ok()
+}
+
+fn read_identifier(raw: &RawValue, faults: &mut Faults) -> Option<String> {
+    let text = json::read_string(raw, faults)?;
+    if text.is_empty() || text.len() > 512 {
+        faults.here("must be 1 to 512 bytes long");
+    }
+    Some(text)
+}
+
+fn read_retry(raw: &RawValue, faults: &mut Faults) -> Option<Schedule> {
+    let members = Members::read(raw.get(), faults)?;
+    members.refuse_unknown(&["schedule_seconds"], faults);
+    let Some(schedule) = members.get("schedule_seconds") else {
+        faults.member("schedule_seconds", "is required: the waits in seconds, such as [5, 300]");
+        return None;
+    };
+    faults.within("schedule_seconds", |faults| {
+        let seconds: Vec<f64> = typed(schedule, "an array of seconds, such as [5, 300]", faults)?;
+        Schedule::from_seconds(&seconds).map_err(|invalid| faults.here(invalid)).ok()
+    })
+}
+
+fn read_max_in_flight(raw: &RawValue, faults: &mut Faults) -> Option<u32> {
+    let count: Option<u32> = serde_json::from_str(raw.get()).ok();
+    if !count.is_some_and(|count| (1..=1_000).contains(&count)) {
+        faults.here("must be a whole number from 1 to 1000");
+    }
+    count
+}
+
+fn read_timeout(raw: &RawValue, faults: &mut Faults) -> Option<Duration> {
+    let seconds: Option<f64> = serde_json::from_str(raw.get()).ok();
+    let timeout = seconds.filter(|seconds| (0.1..=60.0).contains(seconds));
+    if timeout.is_none() {
+        faults.here("must be a number of seconds from 0.1 to 60");
+    }
+    timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+fn read_headers(raw: &RawValue, faults: &mut Faults) -> Option<Vec<(String, String)>> {
+    let members = Members::read(raw.get(), faults)?;
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (name, raw) in members.iter() {
+        faults.within(name, |faults| {
+            let lower = name.to_ascii_lowercase();
+            if let Err(fault) = check_header_name(&lower) {
+                faults.here(fault);
+            }
+            if headers.iter().any(|(earlier, _)| *earlier == lower) {
+                faults.here("is given twice");
+            }
+            if let Some(value) = json::read_string(raw, faults) {
+                if let Err(fault) = check_header_value(&value) {
+                    faults.here(fault);
+                }
+                headers.push((lower, value));
+            }
+        });
+    }
+    if headers.len() > MAX_HEADERS {
+        faults.here(format_args!("may hold at most {MAX_HEADERS} headers"));
+    }
+    Some(headers)
+}
+
+fn check_header_name(name: &str) -> Result<(), &'static str> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
+        return Err("is no header name");
+    }
+    if name.starts_with("webhook-") || RESERVED_HEADERS.contains(&name) {
+        return Err("is set by Callboard or by the connection and can't be chosen");
+    }
+    Ok(())
+}
+
+fn check_header_value(value: &str) -> Result<(), String> {
+    let visible = |b: u8| (b' '..=b'~').contains(&b) || b == b'\t';
+    if value.is_empty() || value.len() > MAX_HEADER_VALUE || !value.bytes().all(visible) {
+        return Err(format!("must be 1 to {MAX_HEADER_VALUE} bytes of visible ASCII"));
+    }
+    Ok(())
+}
+
+fn check_url(text: &str) -> Result<(), String> {
+    if text.len() > MAX_URL {
+        return Err(format!("may be at most {MAX_URL} bytes long"));
+    }
+    let url = url::Url::parse(text).map_err(|error| format!("is no absolute URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("must start with https:// or http://, not {}:", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("may not hold a user name or password; use authorization_header".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("may not hold a fragment: it is never sent".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pointers(text: &str, base: Option<&Settings>) -> Vec<String> {
+        let faults = read_settings(text, base).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    fn minimal() -> Settings {
+        let text = r#"{"url": "https://example.com/hook", "events": ["ticket.*"]}"#;
+        read_settings(text, None).expect("good settings").0
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let settings = minimal();
+        assert_eq!(settings.name, "example.com");
+        assert_eq!(settings.max_in_flight, 16);
+        assert_eq!(settings.timeout, Duration::from_secs(15));
+        assert_eq!(settings.retry, Schedule::default());
+        assert!(!settings.triggered_by_related);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let text = r#"{"url": "ftp://u:p@x/#f", "events": ["ticket.sold", 5, "order.paid"], "retry": {"schedule_seconds": [-1]},
+            "max_in_flight": 0, "timeout_seconds": 61, "headers": {"Host": "x", "X-A": "a\r\nb", "webhook-id": "1"},
+            "authorization_header": "é", "signature": "rsa", "enabled": "yes", "colour": 1, "ordering": "subject",
+            "identifier": ""}"#;
+        let mut found = pointers(text, None);
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "/authorization_header",
+                "/colour",
+                "/enabled",
+                "/events/0",
+                "/events/1",
+                "/headers/Host",
+                "/headers/X-A",
+                "/headers/webhook-id",
+                "/identifier",
+                "/max_in_flight",
+                "/ordering",
+                "/retry/schedule_seconds",
+                "/signature",
+                "/timeout_seconds",
+                "/url"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_webhook_needs_an_address_and_something_to_hear() {
+        assert_eq!(pointers("{}", None), ["/url", "/events"]);
+        assert_eq!(pointers(r#"{"url": "https://x.example", "events": []}"#, None), ["/events"]);
+        for url in ["", "x", "/hook", "https://", "http://u@x.example/", "javascript:1"] {
+            let text = format!(r#"{{"url": "{url}", "events": ["*"]}}"#);
+            assert_eq!(pointers(&text, None), ["/url"], "{url}");
+        }
+    }
+
+    #[test]
+    fn an_edit_changes_only_what_it_names() {
+        let mut base = minimal();
+        base.authorization_header = Some(Confidential::new("Bearer x".to_owned()));
+        base.identifier = Some("24724".to_owned());
+        let edit = |text: &str| read_settings(text, Some(&base)).expect("a good edit").0;
+        assert_eq!(edit("{}"), base);
+        assert_eq!(edit(r#"{"name": "n"}"#), Settings { name: "n".to_owned(), ..base.clone() });
+        assert_eq!(edit(r#"{"identifier": null}"#).identifier, None);
+        assert_eq!(edit(r#"{"authorization_header": null}"#).authorization_header, None);
+        let masked = format!(r#"{{"authorization_header": "{MASK}"}}"#);
+        assert_eq!(edit(&masked), base);
+        assert_eq!(pointers(r#"{"url": null, "events": null}"#, Some(&base)), ["/url", "/events"]);
+    }
+
+    #[test]
+    fn no_output_shows_the_authorization_header() {
+        let mut settings = minimal();
+        settings.authorization_header = Some(Confidential::new("Bearer sesame".to_owned()));
+        let shown = serde_json::to_string(&settings.masked()).expect("JSON");
+        assert!(!shown.contains("sesame") && !format!("{settings:?}").contains("sesame"));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in ".{0,300}") {
+            let _ = read_settings(&text, None);
+        }
+
+        #[test]
+        fn settings_survive_the_round_trip(
+            name in "\\PC{1,50}", seconds in proptest::collection::vec(0.0..86_400.0_f64, 0..9),
+            related: bool, in_flight in 1_u32..=1_000, secret in proptest::option::of("[ -~]{1,40}"),
+        ) {
+            let settings = Settings {
+                name,
+                retry: Schedule::from_seconds(&seconds).expect("valid"),
+                triggered_by_related: related,
+                max_in_flight: in_flight,
+                authorization_header: secret.filter(|text| text != MASK).map(Confidential::new),
+                ..minimal()
+            };
+            let text = serde_json::to_string(&settings.revealed()).expect("JSON");
+            prop_assert_eq!(read_settings(&text, None).map(|read| read.0), Ok(settings));
+        }
+    }
+}
