@@ -95,8 +95,12 @@ pub fn read_events(
 }
 
 fn read_all(texts: &[&str], faults: &mut Faults, now: Timestamp, rng: &mut dyn Rng) -> Option<Vec<Event>> {
-    if texts.is_empty() || texts.len() > MAX_EVENTS {
-        faults.here(format_args!("must hold 1 to {MAX_EVENTS} events, not {}", texts.len()));
+    if texts.is_empty() {
+        faults.here("must hold at least one event");
+        return None;
+    }
+    if texts.len() > MAX_EVENTS {
+        faults.too_large(format_args!("holds {} events; a request may have {MAX_EVENTS}", texts.len()));
         return None;
     }
     let mut events = Vec::with_capacity(texts.len());
@@ -109,7 +113,7 @@ fn read_all(texts: &[&str], faults: &mut Faults, now: Timestamp, rng: &mut dyn R
 /// Reads one event; `None` when a fault was noted.
 fn read_event(text: &str, faults: &mut Faults, now: Timestamp, rng: &mut dyn Rng) -> Option<Event> {
     if text.len() > MAX_EVENT_BYTES {
-        faults.here(format_args!("is {} bytes long; an event may have {MAX_EVENT_BYTES}", text.len()));
+        faults.too_large(format_args!("is {} bytes long; an event may have {MAX_EVENT_BYTES}", text.len()));
         return None;
     }
     let before = faults.count();
@@ -294,19 +298,26 @@ fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
-/// The event that tries a webhook out; `subject` is the webhook's id.
+/// One of Callboard's own events, about a webhook.
 #[must_use]
-pub fn ping(id: EventId, webhook_id: &str, webhook_name: &str, now: Timestamp) -> Event {
+pub fn operational(
+    id: EventId,
+    what: Operational,
+    webhook_id: &str,
+    webhook_name: &str,
+    data: &serde_json::Value,
+    now: Timestamp,
+) -> Event {
     Parts {
         id,
-        event_type: EventType::Operational(Operational::WebhookPing),
+        event_type: EventType::Operational(what),
         occurred_at: now,
         occurred_at_given: true,
         subject: Subject { id: webhook_id.to_owned(), name: Some(webhook_name.to_owned()) },
         related: Related::new(),
         actor: None,
         action: None,
-        data: "{}",
+        data: &data.to_string(),
         changes: None,
     }
     .render()

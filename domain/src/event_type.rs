@@ -30,14 +30,20 @@ pub enum EventType {
 pub enum Operational {
     /// Somebody asked to try a webhook out.
     WebhookPing,
+    /// A webhook was disabled because its receiver failed or asked for it.
+    WebhookDisabled,
 }
 
 impl Operational {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::WebhookPing, Self::WebhookDisabled];
+
     /// The event type as text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WebhookPing => "webhook.ping",
+            Self::WebhookDisabled => "webhook.disabled",
         }
     }
 }
@@ -81,10 +87,10 @@ impl EventType {
     /// # Errors
     /// When the text was never an event type.
     pub fn from_stored(text: &str) -> Result<Self, InvalidEventType> {
-        if text == Operational::WebhookPing.as_str() {
-            return Ok(Self::Operational(Operational::WebhookPing));
+        match Operational::ALL.into_iter().find(|own| own.as_str() == text) {
+            Some(own) => Ok(Self::Operational(own)),
+            None => text.parse(),
         }
-        text.parse()
     }
 }
 

@@ -12,6 +12,9 @@ pub struct Fault {
     pub pointer: String,
     /// What is wrong and what would be right.
     pub detail: String,
+    /// Whether it is nothing but too large.
+    #[serde(skip)]
+    pub too_large: bool,
 }
 
 /// Collects faults while a reader walks down an input.
@@ -30,7 +33,12 @@ impl Faults {
 
     /// Notes a fault of the place that is being read.
     pub fn here(&mut self, detail: impl Display) {
-        self.found.push(Fault { pointer: self.at.clone(), detail: detail.to_string() });
+        self.found.push(Fault { pointer: self.at.clone(), detail: detail.to_string(), too_large: false });
+    }
+
+    /// Notes that the place that is being read is too large.
+    pub fn too_large(&mut self, detail: impl Display) {
+        self.found.push(Fault { pointer: self.at.clone(), detail: detail.to_string(), too_large: true });
     }
 
     /// Notes a fault of the member `name` of the place that is being read.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ed25519_dalek::Signer as _;
+use ed25519_dalek::{Signer as _, Verifier as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -158,9 +158,24 @@ impl Signatures {
     }
 }
 
+/// Whether one of the signatures in `header` is an ed25519 signature by the key
+/// `public` (`whpk_`): what a receiver does.
+#[must_use]
+pub fn verify_ed25519(public: &str, id: &EventId, at: Timestamp, body: &[u8], header: &str) -> bool {
+    let decode = |text: &str, prefix| BASE64.decode(text.strip_prefix(prefix)?).ok();
+    let key = decode(public, "whpk_").and_then(|bytes| bytes.try_into().ok());
+    let Some(key) = key.and_then(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok()) else {
+        return false;
+    };
+    let message = [format!("{id}.{}.", at.as_second()).as_bytes(), body].concat();
+    header.split(' ').any(|signature| {
+        let bytes = decode(signature, "v1a,").and_then(|bytes| bytes.try_into().ok());
+        bytes.is_some_and(|bytes| key.verify(&message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok())
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use ed25519_dalek::Verifier as _;
     use proptest::prelude::*;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
@@ -222,14 +237,9 @@ mod tests {
             let id: EventId = "e-1".parse().expect("an id");
             let at = Timestamp::from_second(1_700_000_000).expect("a time");
             let header = Signatures::new(std::slice::from_ref(&secret)).sign(&id, at, &body);
-            let decode = |text: &str, prefix: &str| {
-                BASE64.decode(text.strip_prefix(prefix).expect("the prefix")).expect("base64")
-            };
-            let signature = decode(&header, "v1a,").try_into().expect("64 bytes");
-            let public = decode(&secret.verifier_text(), "whpk_").try_into().expect("32 bytes");
-            let key = ed25519_dalek::VerifyingKey::from_bytes(&public).expect("a key");
-            let message = [b"e-1.1700000000.".as_slice(), &body].concat();
-            prop_assert!(key.verify(&message, &ed25519_dalek::Signature::from_bytes(&signature)).is_ok());
+            let public = secret.verifier_text();
+            prop_assert!(verify_ed25519(&public, &id, at, &body, &header));
+            prop_assert!(!verify_ed25519(&public, &id, at, b"another body", &header) || body == b"another body");
         }
     }
 }

@@ -221,7 +221,7 @@ pub trait DeliveryStore: Send + Sync {
 
     /// Writes attempts down and moves their deliveries on. A delivery that was
     /// cancelled meanwhile stays cancelled, unless it was delivered.
-    async fn finish_attempts(&self, attempts: Vec<Attempt>) -> Result<()>;
+    async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>) -> Result<()>;
 
     /// Gives leased deliveries back unattempted: they are due at once.
     async fn release(&self, deliveries: Vec<DeliveryKey>, now: Timestamp) -> Result<()>;
@@ -308,6 +308,15 @@ pub trait WebhookStore: Send + Sync {
         status: Status,
         now: Timestamp,
     ) -> Result<Option<Edited>>;
+
+    /// Disables a webhook because its receiver asks for it or fails too long.
+    /// The next edit of its status by hand clears the reason.
+    async fn disable_webhook(&self, key: WebhookKey, reason: String, now: Timestamp)
+    -> Result<Option<Webhook>>;
+
+    /// Notes since when a webhook has done nothing but fail; `None` when it
+    /// works again. No edit: the revision stays.
+    async fn set_failing_since(&self, key: WebhookKey, since: Option<Timestamp>) -> Result<()>;
 
     /// Deletes a webhook: it is gone from every method of this port, while its
     /// log stays until retention takes it. What waits is cancelled later, by

@@ -35,6 +35,10 @@ pub struct Webhook {
     pub settings: Settings,
     /// Whether it hears and is called.
     pub status: Status,
+    /// Why it was disabled, if not by hand.
+    pub disabled_reason: Option<String>,
+    /// Since when it has done nothing but fail.
+    pub failing_since: Option<Timestamp>,
     /// Its signing secrets, the newest first.
     pub secrets: Vec<StoredSecret>,
     /// When it was made.
@@ -159,7 +163,7 @@ impl fmt::Debug for Confidential {
     }
 }
 
-/// Settings as JSON: the shape of the native API.
+/// Settings as JSON, in the shape of the native API, secrets in clear.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SettingsDocument<'a> {
     name: &'a str,
@@ -183,20 +187,10 @@ struct RetryDocument {
 }
 
 impl Settings {
-    /// The settings as the native API shows them, secrets masked.
-    #[must_use]
-    pub fn masked(&self) -> SettingsDocument<'_> {
-        self.document(self.authorization_header.as_ref().map(|_| MASK))
-    }
-
     /// The settings as they are stored, secrets in clear;
     /// [`read_settings`] reads them back.
     #[must_use]
     pub fn revealed(&self) -> SettingsDocument<'_> {
-        self.document(self.authorization_header.as_ref().map(Confidential::reveal))
-    }
-
-    fn document<'a>(&'a self, authorization_header: Option<&'a str>) -> SettingsDocument<'a> {
         let Subscription::Native { events } = &self.subscription;
         SettingsDocument {
             name: &self.name,
@@ -209,7 +203,7 @@ impl Settings {
             max_in_flight: self.max_in_flight,
             timeout_seconds: self.timeout.as_secs_f64(),
             headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
-            authorization_header,
+            authorization_header: self.authorization_header.as_ref().map(Confidential::reveal),
             signature: self.signature,
         }
     }

@@ -35,6 +35,14 @@ impl FromStr for Dialect {
 }
 
 impl Dialect {
+    /// The name used in JSON, SQL, logs and pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+
     /// The body of every delivery of `event` in this dialect, before what
     /// differs from webhook to webhook is put in.
     #[must_use]

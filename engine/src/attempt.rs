@@ -1,0 +1,206 @@
+//! One attempt at a delivery: render, sign, post, and judge the answer.
+
+use std::time::Duration;
+
+use callboard_domain::clock::{Clock, Timestamp};
+use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Outcome};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use rand::Rng;
+
+use crate::http::{Answer, Client, Exchange};
+use crate::lanes::{Queued, Work};
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// What is kept of the answer to a delivery that arrived; a failure keeps all
+/// that was read.
+const KEPT_OF_SUCCESS: usize = 1_024;
+
+/// How an exchange is to be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The receiver took it.
+    Delivered,
+    /// It may work later; not before this long, where the receiver said so.
+    Retry(Option<Duration>),
+    /// The receiver is gone for good (410): the webhook is to be disabled.
+    Gone,
+    /// Trying again can't help.
+    GiveUp,
+}
+
+/// An attempt that is over.
+#[derive(Debug)]
+pub struct Tried {
+    /// What to write down.
+    pub attempt: Attempt,
+    /// Whether the receiver asked never to be called again.
+    pub gone: bool,
+}
+
+/// Makes one attempt.
+pub async fn attempt(
+    work: &Work,
+    client: &Client,
+    clock: &dyn Clock,
+    rng: &parking_lot::Mutex<dyn Rng + Send>,
+) -> Tried {
+    let Work { queued, target, .. } = work;
+    let started_at = clock.now();
+    let begun = clock.elapsed();
+    let body = target.dialect().render(&queued.event);
+    let exchange = match &target.endpoint {
+        Ok(endpoint) => {
+            let headers = headers(work, started_at, &body);
+            Ok(client.post(endpoint, headers, body, target.webhook.settings.timeout).await)
+        }
+        Err(reason) => Err(reason.clone()),
+    };
+    let duration = clock.elapsed().saturating_sub(begun);
+    let (verdict, status, cause, detail) = match exchange {
+        Ok(exchange) => judge(exchange, clock.now()),
+        Err(message) => {
+            let detail = AttemptDetail { message, ..AttemptDetail::default() };
+            (Verdict::GiveUp, None, Some(Cause::Connect), detail)
+        }
+    };
+    let number = queued.attempts + 1;
+    let tries = queued.tries + 1;
+    let wait = match &verdict {
+        Verdict::Retry(after) if number < MAX_ATTEMPTS => {
+            target.webhook.settings.retry.wait(tries, *after, &mut *rng.lock())
+        }
+        _ => None,
+    };
+    let outcome = match (&verdict, wait) {
+        (Verdict::Delivered, _) => Outcome::Delivered,
+        (_, Some(wait)) => Outcome::Retry(clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)),
+        (_, None) => Outcome::GivenUp,
+    };
+    let attempt = Attempt {
+        delivery: queued.delivery,
+        event: queued.event.key,
+        webhook: target.key(),
+        number,
+        tries,
+        started_at,
+        duration,
+        outcome,
+        status,
+        cause,
+        detail,
+    };
+    Tried { attempt, gone: verdict == Verdict::Gone }
+}
+
+fn headers(work: &Work, at: Timestamp, body: &[u8]) -> HeaderMap {
+    let Work { queued: Queued { event, .. }, target, .. } = work;
+    let mut headers = target.headers.clone();
+    let signature = target.with_signatures(at, |signatures| signatures.sign(&event.id, at, body));
+    // An event id holds letters, digits, '_' and '-' only, a signature base64:
+    // each is a header value.
+    let texts = [
+        (WEBHOOK_ID, event.id.as_str().to_owned()),
+        (WEBHOOK_TIMESTAMP, at.as_second().to_string()),
+        (WEBHOOK_SIGNATURE, signature),
+    ];
+    for (name, text) in texts {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Cause>, AttemptDetail) {
+    let mut detail = AttemptDetail {
+        peer: exchange.peer.map(|peer| peer.to_string()),
+        timings: exchange.timings,
+        ..AttemptDetail::default()
+    };
+    match exchange.result {
+        Ok(answer) => {
+            let verdict = judge_status(&answer, now);
+            let delivered = verdict == Verdict::Delivered;
+            let kept = answer.body.len().min(if delivered { KEPT_OF_SUCCESS } else { usize::MAX });
+            detail.answer_body = String::from_utf8_lossy(&answer.body[..kept]).into_owned();
+            detail.answer_cut = answer.cut || kept < answer.body.len();
+            detail.answer_headers = answer.headers;
+            if !delivered {
+                detail.message = explain_status(answer.status);
+            }
+            (verdict, Some(answer.status), (!delivered).then_some(Cause::Status), detail)
+        }
+        Err(fault) => {
+            detail.message = fault.message;
+            (Verdict::Retry(None), None, Some(fault.cause), detail)
+        }
+    }
+}
+
+/// Standard Webhooks: only 2xx succeeds, 410 ends the subscription, and a
+/// receiver that is overrun may say how long to leave it alone.
+fn judge_status(answer: &Answer, now: Timestamp) -> Verdict {
+    match answer.status {
+        200..=299 => Verdict::Delivered,
+        410 => Verdict::Gone,
+        429 | 503 => Verdict::Retry(answer.retry_after.as_deref().and_then(|text| retry_after(text, now))),
+        _ => Verdict::Retry(None),
+    }
+}
+
+/// `Retry-After` (RFC 9110 section 10.2.3): seconds or an HTTP date.
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_secs(u64::try_from(now.as_second()).ok()?);
+    Some(since_epoch.saturating_sub(now))
+}
+
+fn explain_status(status: u16) -> String {
+    let meaning = match status {
+        300..=399 => "redirects are not followed; register the address it points to",
+        401 | 403 => "the receiver refused the credentials; check authorization_header",
+        404 => "the receiver has nothing at this path",
+        405 => "the receiver takes no POST at this path",
+        410 => "the receiver is gone for good, so the webhook was disabled",
+        413 => "the receiver finds the body too large",
+        429 => "the receiver asks for fewer requests",
+        400..=499 => "the receiver refused it",
+        _ => "the receiver failed",
+    };
+    format!("answered {status}: {meaning}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<&str>) -> Answer {
+        Answer { status, retry_after: retry_after.map(str::to_owned), ..Answer::default() }
+    }
+
+    #[test]
+    fn statuses_are_judged_by_standard_webhooks() {
+        let now = Timestamp::from_second(1_000_000_000).expect("a time");
+        let judge = |status, after| judge_status(&answer(status, after), now);
+        assert_eq!(judge(200, None), Verdict::Delivered);
+        assert_eq!(judge(299, None), Verdict::Delivered);
+        assert_eq!(judge(301, None), Verdict::Retry(None));
+        assert_eq!(judge(404, None), Verdict::Retry(None));
+        assert_eq!(judge(410, None), Verdict::Gone);
+        assert_eq!(judge(429, Some("7")), Verdict::Retry(Some(Duration::from_secs(7))));
+        assert_eq!(
+            judge(503, Some("Sun, 09 Sep 2001 01:46:50 GMT")),
+            Verdict::Retry(Some(Duration::from_secs(10)))
+        );
+        assert_eq!(judge(503, Some("Sun, 09 Sep 2001 01:46:30 GMT")), Verdict::Retry(Some(Duration::ZERO)));
+        assert_eq!(judge(503, Some("soon")), Verdict::Retry(None));
+        assert_eq!(judge(500, Some("7")), Verdict::Retry(None));
+    }
+}

@@ -1,0 +1,115 @@
+//! What people ask for by hand: retry, cancel, ping, and jobs.
+
+use std::sync::Arc;
+
+use callboard_domain::event;
+use callboard_domain::event_type::Operational;
+use callboard_domain::id::{DeliveryKey, EventId, JobKey, TenantKey, WebhookKey};
+use callboard_domain::job::{Job, JobState};
+use callboard_domain::store::{ByHand, RecordError, Result, StoreError};
+
+use crate::publish::Published;
+use crate::{Engine, publish};
+
+/// Most deliveries that a job moves in one transaction, so that it never keeps
+/// publishers waiting.
+const JOB_STEP: usize = 250;
+
+impl Engine {
+    /// Makes one delivery due at once, with its whole schedule before it.
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn retry(self: &Arc<Self>, tenant: TenantKey, delivery: DeliveryKey) -> Result<Option<ByHand>> {
+        let now = self.clock.now();
+        let done = self.store.retry_delivery(tenant, delivery, now).await?;
+        if let Some(ByHand::Done(webhook)) = done {
+            self.note_stored(webhook, now);
+        }
+        Ok(done)
+    }
+
+    /// Calls one delivery off. An attempt that is under way ends as it ends.
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn cancel(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+    ) -> Result<Option<ByHand>> {
+        let done = self.store.cancel_delivery(tenant, delivery, self.clock.now()).await?;
+        if let Some(ByHand::Done(webhook)) = done
+            && let Some(lane) = self.lanes.get(webhook)
+        {
+            lane.remove(delivery);
+        }
+        Ok(done)
+    }
+
+    /// Sends a `webhook.ping` to one webhook and to no other. `None` when there
+    /// is no such webhook.
+    ///
+    /// # Errors
+    /// When the event can't be recorded.
+    pub async fn ping(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+    ) -> Result<Option<Published>, StoreError> {
+        let Some(target) = self.registry.target(webhook).await?.filter(|target| target.tenant() == tenant)
+        else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let id = EventId::generate(now, &mut *self.rng.lock());
+        let about = &target.webhook;
+        let (about_id, name) = (about.id.to_string(), &about.settings.name);
+        let ping =
+            event::operational(id, Operational::WebhookPing, &about_id, name, &serde_json::json!({}), now);
+        let recorded = publish::record(Arc::clone(self), tenant, vec![ping], vec![vec![target]]);
+        match tokio::spawn(recorded).await {
+            Ok(Ok(mut published)) => Ok(published.pop()),
+            Ok(Err(RecordError::Store(error))) => Err(error),
+            Ok(Err(conflict @ RecordError::Conflict(_))) => Err(StoreError::Corrupt(conflict.to_string())),
+            Err(stopped) => Err(StoreError::Unavailable(stopped.to_string())),
+        }
+    }
+
+    /// Starts retrying everything of a webhook that has failed.
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn retry_failed(self: &Arc<Self>, tenant: TenantKey, webhook: WebhookKey) -> Result<Job> {
+        let job = self.store.create_retry_job(tenant, webhook, self.clock.now()).await?;
+        self.jobs_changed.notify_one();
+        Ok(job)
+    }
+
+    /// Stops a job; what it did stays done.
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn stop_job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {
+        self.store.end_job(tenant, job, JobState::Stopped, self.clock.now()).await
+    }
+}
+
+/// Moves every running job one step on; true while one has more to do.
+///
+/// # Errors
+/// When the store can't do it.
+pub(crate) async fn step_jobs(engine: &Arc<Engine>) -> Result<bool> {
+    let mut more = false;
+    for job in engine.store.running_jobs().await? {
+        let now = engine.clock.now();
+        let before = job.done;
+        if let Some(job) = engine.store.advance_job(job.key, JOB_STEP, now).await? {
+            more |= job.state == JobState::Running;
+            if job.done > before {
+                engine.note_stored(job.webhook, now);
+            }
+        }
+    }
+    Ok(more)
+}

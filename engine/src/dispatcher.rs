@@ -1,0 +1,170 @@
+//! Brings what waits in the store into the lanes, when it is due and there is
+//! room.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_domain::clock::Timestamp;
+use callboard_domain::id::WebhookKey;
+use callboard_domain::store::{ClaimRequest, Result};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::Engine;
+use crate::lanes::Lane;
+
+/// Most lanes served by one claim.
+const LANES_PER_CLAIM: usize = 256;
+
+/// Most deliveries that one claim brings into one lane.
+const DELIVERIES_PER_LANE: usize = 256;
+
+/// How long a lane waits after a claim that the store could not serve.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Every so often the store is asked which lanes wait, in case something was
+/// not noted.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// When which lane has something due in the store.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    entries: Mutex<BinaryHeap<Reverse<(Timestamp, WebhookKey)>>>,
+    changed: Notify,
+}
+
+impl Agenda {
+    /// Notes that the store holds something for this lane that is due at `due`.
+    pub(crate) fn add(&self, due: Timestamp, lane: WebhookKey) {
+        let mut entries = self.entries.lock();
+        let first = entries.peek().is_none_or(|Reverse((earliest, _))| due < *earliest);
+        entries.push(Reverse((due, lane)));
+        drop(entries);
+        if first {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes the lanes that are due at `now`, each once.
+    fn due(&self, now: Timestamp) -> Vec<WebhookKey> {
+        let mut entries = self.entries.lock();
+        let mut lanes = Vec::new();
+        while lanes.len() < LANES_PER_CLAIM
+            && let Some(Reverse((due, lane))) = entries.peek().copied()
+            && due <= now
+        {
+            entries.pop();
+            if !lanes.contains(&lane) {
+                lanes.push(lane);
+            }
+        }
+        lanes
+    }
+
+    /// When the next lane is due.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.entries.lock().peek().map(|Reverse((due, _))| *due)
+    }
+}
+
+/// Serves the lanes that are due now, and returns when the next one is.
+///
+/// # Errors
+/// When the store can't be read or written; the lanes are noted again.
+pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
+    let now = engine.clock.now();
+    let mut claiming: HashMap<WebhookKey, Arc<Lane>> = HashMap::new();
+    let mut requests = Vec::new();
+    let mut served = Ok(());
+    for key in engine.agenda.due(now) {
+        let lane = match engine.lane(key).await {
+            Ok(Some(lane)) => lane,
+            // Deleted: upkeep cancels what waits.
+            Ok(None) => continue,
+            Err(error) => {
+                engine.agenda.add(retry_at(now), key);
+                served = Err(error);
+                continue;
+            }
+        };
+        // What has no room now is asked for again when the lane has drained.
+        lane.note_stored(now);
+        if let Some(room) = lane.begin_claim(now) {
+            requests.push(ClaimRequest { webhook: key, limit: room.min(DELIVERIES_PER_LANE) });
+            claiming.insert(key, lane);
+        }
+    }
+    if !requests.is_empty() {
+        let claims = engine.store.claim_due(requests, now, engine.lanes.memory_left()).await;
+        served = served.and(claims.map(|claims| {
+            for claim in claims {
+                if let Some(lane) = claiming.remove(&claim.webhook) {
+                    if let Some(due) = lane.claimed(claim.deliveries, claim.next_due, now) {
+                        engine.agenda.add(due, lane.key());
+                    }
+                    engine.pump(&lane);
+                }
+            }
+        }));
+    }
+    // Whatever was asked for and not answered is asked for again.
+    for lane in claiming.into_values() {
+        lane.claim_failed(retry_at(now));
+        engine.agenda.add(retry_at(now), lane.key());
+    }
+    served.map(|()| engine.agenda.next())
+}
+
+fn retry_at(now: Timestamp) -> Timestamp {
+    now.saturating_add(PAUSE).unwrap_or(now)
+}
+
+/// Notes every lane for which the store holds something.
+///
+/// # Errors
+/// When the store can't be read.
+pub(crate) async fn look(engine: &Arc<Engine>) -> Result<()> {
+    for (key, due) in engine.store.waiting_lanes().await? {
+        match engine.lanes.get(key) {
+            // A lane in memory that knows of it is served when it has room.
+            Some(lane) if !lane.note_stored(due) => {}
+            _ => engine.agenda.add(due, key),
+        }
+    }
+    Ok(())
+}
+
+/// Steps until the engine stops, and only waits in between.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    let mut looked_at = None;
+    while !engine.stopping.is_cancelled() {
+        // Registered before the store is asked, so that nothing noted
+        // meanwhile is slept through.
+        let changed = engine.agenda.changed.notified();
+        let elapsed = engine.clock.elapsed();
+        if looked_at.is_none_or(|at| elapsed.saturating_sub(at) >= LOOK_AGAIN) {
+            match look(&engine).await {
+                Ok(()) => looked_at = Some(elapsed),
+                Err(error) => tracing::warn!(%error, "can't ask the store which lanes wait"),
+            }
+        }
+        let next = match step(&engine).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::warn!(%error, "can't claim deliveries");
+                Some(retry_at(engine.clock.now()))
+            }
+        };
+        let wait = next.map_or(LOOK_AGAIN, |due| {
+            Duration::try_from(due.duration_since(engine.clock.now())).unwrap_or_default().min(LOOK_AGAIN)
+        });
+        let wait = if looked_at.is_none() { wait.min(PAUSE) } else { wait };
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(wait) => {}
+            () = engine.stopping.cancelled() => {}
+        }
+    }
+}

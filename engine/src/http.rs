@@ -1,0 +1,212 @@
+//! The delivery client: posts a body to an address somebody else chose, within
+//! a deadline, and tells what came of it.
+//!
+//! What is tried again, and when, is not decided here. Redirects are never
+//! followed, bodies never decompressed, and nothing is ever sent twice unless
+//! not one byte of it went out the first time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard_domain::clock::Clock;
+use callboard_domain::delivery::{Cause, Timings};
+use http::{HeaderMap, Request};
+use http_body_util::Full;
+use rustls::pki_types::CertificateDer;
+use tokio::time::timeout;
+
+mod answer;
+mod dial;
+mod endpoint;
+mod explain;
+mod link;
+mod pool;
+mod progress;
+mod resolve;
+mod tls;
+mod wire;
+
+pub use answer::{Answer, BODY_LIMIT};
+pub use endpoint::{BadUrl, Endpoint};
+pub use resolve::{LookupFailure, Resolve, Resolver};
+
+use crate::guard::Guard;
+use dial::Dialler;
+use link::{Failure, Link};
+use pool::{Limits, Pool};
+use progress::Progress;
+
+/// What can be set.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// How long a connection is kept without use.
+    pub idle_timeout: Duration,
+    /// Most idle connections kept to one scheme, host and port.
+    pub max_idle_per_origin: usize,
+    /// Most idle connections kept in all.
+    pub max_idle_total: usize,
+    /// Longest that lookup, connection and TLS handshake may take together.
+    pub connect_timeout: Duration,
+    /// Who looks host names up.
+    pub resolver: Resolver,
+    /// Root certificates to trust besides the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            // Under the 60 seconds after which many servers and balancers hang up.
+            idle_timeout: Duration::from_secs(50),
+            max_idle_per_origin: 128,
+            max_idle_total: 4_096,
+            connect_timeout: Duration::from_secs(10),
+            resolver: Resolver::default(),
+            extra_roots: Vec::new(),
+        }
+    }
+}
+
+/// What came of one post.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The answer, whatever its status, or why there is none.
+    pub result: Result<Answer, Fault>,
+    /// Where the time went, also of a post that failed.
+    pub timings: Timings,
+    /// The address that was called, or the last one tried.
+    pub peer: Option<SocketAddr>,
+    /// Whether it went over a connection kept from an earlier post.
+    pub reused: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// In one word, for programs.
+    pub cause: Cause,
+    /// In a sentence, for people.
+    pub message: String,
+}
+
+impl Fault {
+    const fn new(cause: Cause, message: String) -> Self {
+        Self { cause, message }
+    }
+}
+
+/// Posts to endpoints and keeps their connections. Clones share everything.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dialler: Dialler,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    connect_timeout: Duration,
+}
+
+impl Client {
+    /// A client without connections. Reads the system's root certificates and
+    /// name servers; if there are none, posts that need them fail and say so.
+    #[must_use]
+    pub fn new(guard: Guard, options: ClientOptions, clock: Arc<dyn Clock>) -> Self {
+        let ClientOptions {
+            idle_timeout,
+            max_idle_per_origin,
+            max_idle_total,
+            connect_timeout,
+            resolver,
+            extra_roots,
+        } = options;
+        let limits = Limits { idle_timeout, per_origin: max_idle_per_origin, total: max_idle_total };
+        let tls = tls::connector(tls::system_roots().chain(extra_roots), Arc::clone(&clock));
+        let dialler = Dialler { guard, resolver: resolver.start(), tls };
+        Self { inner: Arc::new(Inner { dialler, pool: Pool::new(limits), clock, connect_timeout }) }
+    }
+
+    /// Posts `body` and waits for the answer, for `deadline` in all: lookup,
+    /// connection, TLS, sending, headers and the answer's whole body.
+    ///
+    /// Dropping the future closes the connection; the request may have been
+    /// received then.
+    pub async fn post(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Exchange {
+        let mut progress = Progress::new(&*self.inner.clock);
+        let request = endpoint.request(headers, body);
+        let ended = timeout(deadline, self.inner.run(endpoint, request, &mut progress)).await;
+        let result = ended.unwrap_or_else(|_| Err(explain::timed_out(endpoint, deadline, &progress)));
+        progress.enter(progress.stage);
+        Exchange { result, timings: progress.timings, peer: progress.peer, reused: progress.reused }
+    }
+
+    /// Closes connections that were idle too long at `now`, which is
+    /// [`Clock::elapsed`].
+    pub fn reap(&self, now: Duration) {
+        self.inner.pool.reap(now);
+    }
+
+    /// How many idle connections are kept.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.inner.pool.idle()
+    }
+}
+
+impl Inner {
+    async fn run(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request<Full<Bytes>>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Answer, Fault> {
+        if let Some(mut link) = self.checkout(endpoint) {
+            progress.reused = true;
+            match link.exchange(endpoint, request, progress).await {
+                Ok(answer) => return Ok(self.checkin(endpoint, link, answer)),
+                Err(Failure::Sent(fault)) => return Err(fault),
+                Err(Failure::Unsent(unsent, _)) => request = *unsent,
+            }
+            progress.reused = false;
+        }
+        // Rare beside the exchange above, and its state is large: boxed, it
+        // does not weigh on the future of every post.
+        let dialled = timeout(self.connect_timeout, Box::pin(self.dialler.dial(endpoint, progress))).await;
+        let mut link = match dialled {
+            Ok(dialled) => dialled?,
+            Err(_) => return Err(explain::timed_out(endpoint, self.connect_timeout, progress)),
+        };
+        match link.exchange(endpoint, request, progress).await {
+            Ok(answer) => Ok(self.checkin(endpoint, link, answer)),
+            Err(Failure::Sent(fault) | Failure::Unsent(_, fault)) => Err(fault),
+        }
+    }
+
+    /// An idle connection that still stands. Those found dead are closed.
+    fn checkout(&self, endpoint: &Endpoint) -> Option<Box<Link>> {
+        let now = self.clock.elapsed();
+        loop {
+            let mut link = self.pool.take(endpoint, now)?;
+            if link.is_alive() {
+                return Some(link);
+            }
+        }
+    }
+
+    /// Keeps the connection, if the answer was read to its end and nothing but it.
+    fn checkin(&self, endpoint: &Endpoint, mut link: Box<Link>, answer: Answer) -> Answer {
+        if !answer.cut && link.may_rest() {
+            self.pool.put(endpoint, link, self.clock.elapsed());
+        }
+        answer
+    }
+}

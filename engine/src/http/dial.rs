@@ -1,0 +1,164 @@
+//! New connections: look up once, judge every address, dial what may be called.
+//!
+//! There is no second lookup between judging and dialling: a name that answers
+//! differently the second time is how a private address would be reached.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use url::Host;
+
+use super::explain;
+use super::link::Link;
+use super::progress::{Progress, Stage};
+use super::resolve::Resolve;
+use super::wire::{Gauge, Socket, Wire};
+use super::{Endpoint, Fault};
+use crate::guard::Guard;
+
+/// Most addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 8;
+
+/// How long one address may keep the next from being tried (RFC 8305).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// What it takes to make connections.
+pub(super) struct Dialler {
+    pub(super) guard: Guard,
+    pub(super) resolver: Arc<dyn Resolve>,
+    /// The text says why there is no TLS.
+    pub(super) tls: Result<TlsConnector, String>,
+}
+
+impl Dialler {
+    /// Makes a connection that is ready for its first exchange.
+    pub(super) async fn dial(
+        &self,
+        endpoint: &Endpoint,
+        progress: &mut Progress<'_>,
+    ) -> Result<Box<Link>, Fault> {
+        let addresses = self.addresses(endpoint, progress).await?;
+        let addresses: Vec<SocketAddr> =
+            addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port())).collect();
+        progress.peer = addresses.first().copied();
+        progress.enter(Stage::Connect);
+        let (stream, peer) = match connect(&addresses).await {
+            Ok(connected) => connected,
+            Err((address, error)) => {
+                progress.peer = Some(address);
+                return Err(explain::connect(address, &error));
+            }
+        };
+        progress.peer = Some(peer);
+        // Without it a request may wait for the acknowledgement of the last one.
+        // A peer that is gone already is found out by the exchange.
+        stream.set_nodelay(true).ok();
+        let gauge = Arc::new(Gauge::default());
+        let socket = Socket::new(stream, Arc::clone(&gauge));
+        let wire = self.secure(endpoint, socket, progress).await?;
+        let link = Link::new(wire, gauge, peer).await;
+        link.map(Box::new).map_err(|error| explain::exchange(endpoint, &error, progress))
+    }
+
+    /// The addresses that may be called.
+    async fn addresses(
+        &self,
+        endpoint: &Endpoint,
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<IpAddr>, Fault> {
+        let found = match endpoint.host() {
+            Host::Ipv4(address) => vec![IpAddr::V4(*address)],
+            Host::Ipv6(address) => vec![IpAddr::V6(*address)],
+            Host::Domain(name) => {
+                progress.enter(Stage::Lookup);
+                self.resolver.resolve(name).await.map_err(|failure| explain::lookup(name, &failure))?
+            }
+        };
+        let mut refusal = None;
+        let mut open = Vec::with_capacity(found.len());
+        for address in found {
+            match self.guard.judge(address) {
+                Ok(()) => open.push(address),
+                Err(refused) => refusal = refusal.or(Some(refused)),
+            }
+        }
+        match (refusal, open.is_empty()) {
+            (_, false) => Ok(in_turns(open)),
+            (Some(refusal), true) => Err(explain::blocked(endpoint, refusal)),
+            (None, true) => Err(explain::no_address(endpoint)),
+        }
+    }
+
+    async fn secure(
+        &self,
+        endpoint: &Endpoint,
+        socket: Socket,
+        progress: &mut Progress<'_>,
+    ) -> Result<Wire, Fault> {
+        let Some(name) = endpoint.server_name() else { return Ok(Wire::plain(socket)) };
+        let connector = self.tls.as_ref().map_err(|reason| explain::no_tls(reason))?;
+        progress.enter(Stage::Tls);
+        let secured = connector.connect(name.clone(), socket).await;
+        secured.map(Wire::tls).map_err(|error| explain::handshake(endpoint, &error))
+    }
+}
+
+/// IPv6 and IPv4 by turns, so that one broken family costs one head start.
+fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut turns = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    while turns.len() < MOST_ADDRESSES {
+        let before = turns.len();
+        turns.extend(first.next());
+        turns.extend(second.next());
+        if turns.len() == before {
+            break;
+        }
+    }
+    turns
+}
+
+/// The first connection that comes about, each address having a head start
+/// before the next. Fails with the last address that did.
+async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
+    if let &[only] = addresses {
+        let stream = connect_one(only).await.map_err(|error| (only, error))?;
+        return Ok((stream, only));
+    }
+    let mut waiting = addresses.iter().copied();
+    let mut running = JoinSet::new();
+    let mut failed = None;
+    loop {
+        let more =
+            waiting.next().map(|address| running.spawn(async move { (address, connect_one(address).await) }));
+        let ended = if more.is_some() {
+            match tokio::time::timeout(HEAD_START, running.join_next()).await {
+                Ok(ended) => ended,
+                Err(_) => continue,
+            }
+        } else {
+            running.join_next().await
+        };
+        match ended {
+            Some(Ok((address, Ok(stream)))) => return Ok((stream, address)),
+            Some(Ok((address, Err(error)))) => failed = Some((address, error)),
+            Some(Err(_)) => {}
+            None => break,
+        }
+    }
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+    Err(failed.unwrap_or((unspecified, io::Error::other("no address could be tried"))))
+}
+
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    #[expect(clippy::disallowed_methods, reason = "the place it is reserved for: the address was judged")]
+    TcpStream::connect(address).await
+}

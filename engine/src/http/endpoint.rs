@@ -1,0 +1,210 @@
+//! Where a webhook is posted to: its URL, taken apart once.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use rustls::pki_types::ServerName;
+use url::{Host, Url};
+
+/// Headers that belong to the connection, not to the caller: a second length
+/// or a foreign host would let one request be read as two.
+const OWN_HEADERS: [HeaderName; 6] = [
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::EXPECT,
+    header::ACCEPT_ENCODING,
+];
+
+/// Where to post to. Prepared once per webhook; a clone only counts.
+#[derive(Clone)]
+pub struct Endpoint {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    tls: bool,
+    host: Host<String>,
+    port: u16,
+    /// Of scheme, host and port, so that the pool need not hash again.
+    origin: u64,
+    target: Uri,
+    host_header: HeaderValue,
+    server_name: Option<ServerName<'static>>,
+}
+
+impl Endpoint {
+    /// Takes `url` apart. Unusual spellings of IP addresses (`127.1`,
+    /// `0x7f000001`, `2130706433`) come out as the address they mean.
+    ///
+    /// # Errors
+    ///
+    /// When it is no absolute http or https URL that can be called, with the
+    /// reason in a person's words.
+    pub fn parse(url: &str) -> Result<Self, BadUrl> {
+        let parsed = Url::parse(url).map_err(|error| BadUrl(format!("is no absolute URL: {error}")))?;
+        let tls = match parsed.scheme() {
+            "https" => true,
+            "http" => false,
+            other => return Err(BadUrl(format!("must start with https:// or http://, not {other}:"))),
+        };
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(BadUrl("must not contain a user name or password".to_owned()));
+        }
+        let host = parsed.host().ok_or_else(|| BadUrl("names no host".to_owned()))?.to_owned();
+        let port = parsed.port_or_known_default().ok_or_else(|| BadUrl("names no port".to_owned()))?;
+        let authority = match parsed.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_string(),
+        };
+        let host_header =
+            HeaderValue::from_str(&authority).map_err(|_| BadUrl(format!("has an unusable host: {host}")))?;
+        let target = match parsed.query() {
+            Some(query) => format!("{}?{query}", parsed.path()),
+            None => parsed.path().to_owned(),
+        };
+        let target = Uri::try_from(target)
+            .map_err(|error| BadUrl(format!("has an unusable path or query: {error}")))?;
+        let server_name = if tls { Some(server_name(&host)?) } else { None };
+        let origin = FixedState::default().hash_one((tls, &host, port));
+        Ok(Self { parts: Arc::new(Parts { tls, host, port, origin, target, host_header, server_name }) })
+    }
+
+    /// The host and port as the `Host` header spells them.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.parts.host_header.to_str().unwrap_or_default()
+    }
+
+    pub(super) fn host(&self) -> &Host<String> {
+        &self.parts.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.parts.port
+    }
+
+    /// The name to verify, when the scheme is https.
+    pub(super) fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.parts.server_name.as_ref()
+    }
+
+    /// Equal for equal origins, and rarely for others.
+    pub(super) fn origin_hash(&self) -> u64 {
+        self.parts.origin
+    }
+
+    /// Whether a connection to `other` can serve this endpoint too.
+    pub(super) fn same_origin(&self, other: &Self) -> bool {
+        let (one, two) = (&self.parts, &other.parts);
+        Arc::ptr_eq(one, two)
+            || (one.origin == two.origin
+                && one.tls == two.tls
+                && one.port == two.port
+                && one.host == two.host)
+    }
+
+    /// The request to send; its length is written by the connection.
+    pub(super) fn request(&self, mut headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+        for name in OWN_HEADERS {
+            headers.remove(name);
+        }
+        headers.insert(header::HOST, self.parts.host_header.clone());
+        // A body of no bytes has no length to hyper; a POST still states it.
+        if body.is_empty() {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.parts.target.clone();
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// The certificate's name for `host`: certificates know no final dot.
+fn server_name(host: &Host<String>) -> Result<ServerName<'static>, BadUrl> {
+    match host {
+        Host::Ipv4(address) => Ok(ServerName::from(*address)),
+        Host::Ipv6(address) => Ok(ServerName::from(*address)),
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name).to_owned();
+            let unusable = format!("has a host that no certificate can name: {name}");
+            ServerName::try_from(name).map_err(|_| BadUrl(unusable))
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.parts.tls { "https" } else { "http" };
+        // The path may hold a secret of the receiver's, so it stays out of logs.
+        write!(f, "Endpoint({scheme}://{})", self.authority())
+    }
+}
+
+/// Why a URL can't be posted to; reads well after "the url".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadUrl(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_knows_its_parts() {
+        let endpoint = Endpoint::parse("https://Shop.Example:8443/hook/ü?a=b|c#x").unwrap();
+        assert_eq!(endpoint.authority(), "shop.example:8443");
+        assert_eq!(endpoint.port(), 8443);
+        assert_eq!(format!("{endpoint:?}"), "Endpoint(https://shop.example:8443)");
+        let request = endpoint.request(HeaderMap::new(), Bytes::from_static(b"{}"));
+        assert_eq!(request.uri(), "/hook/%C3%BC?a=b|c");
+        assert_eq!(request.headers()["host"], "shop.example:8443");
+        assert_eq!(Endpoint::parse("http://shop.example").unwrap().port(), 80);
+    }
+
+    #[test]
+    fn spellings_of_an_address_are_one_host() {
+        let plain = Endpoint::parse("http://127.0.0.1/").unwrap();
+        for url in ["http://127.1/a", "http://0x7f000001/", "http://2130706433/", "http://0177.0.0.1:80/"] {
+            assert!(Endpoint::parse(url).unwrap().same_origin(&plain), "{url}");
+        }
+        for url in ["https://127.0.0.1/", "http://127.0.0.1:81/", "http://127.0.0.2/"] {
+            assert!(!Endpoint::parse(url).unwrap().same_origin(&plain), "{url}");
+        }
+        assert_eq!(Endpoint::parse("http://[::1]:9/").unwrap().authority(), "[::1]:9");
+    }
+
+    #[test]
+    fn unusable_urls_say_why() {
+        for (url, why) in [
+            ("hook", "is no absolute URL: relative URL without a base"),
+            ("ftp://x/", "must start with https:// or http://, not ftp:"),
+            ("http://u:p@x/", "must not contain a user name or password"),
+            ("https://a_b..c/", "has a host that no certificate can name: a_b..c"),
+        ] {
+            assert_eq!(Endpoint::parse(url).unwrap_err().to_string(), why, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_caller_cannot_reframe_the_request() {
+        let endpoint = Endpoint::parse("http://x/").unwrap();
+        let mut headers = HeaderMap::new();
+        for name in ["content-length", "transfer-encoding", "connection", "expect", "host"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("9"));
+        }
+        let request = endpoint.request(headers, Bytes::new());
+        assert_eq!(request.headers().len(), 2);
+        assert_eq!(request.headers()["host"], "x");
+        assert_eq!(request.headers()["content-length"], "0");
+    }
+}

@@ -1,0 +1,76 @@
+//! What goes on behind: retention, orphans, jobs, idle lanes and connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_domain::store::Result;
+
+use crate::{Engine, by_hand};
+
+/// Most rows that one step deletes or cancels, so that no publisher waits long
+/// for the writer.
+const STEP: usize = 250;
+
+/// How long the janitor rests when there is nothing to do.
+const REST: Duration = Duration::from_secs(10);
+
+/// A pause between two steps, so that clearing away never takes more than a
+/// share of the writer.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How long a lane stays after its last delivery.
+const LANE_IDLE: Duration = Duration::from_mins(5);
+
+/// Does one unit of each kind of work; true when there is more to do at once.
+///
+/// # Errors
+/// When the store can't do it.
+pub(crate) async fn step(engine: &Arc<Engine>) -> Result<bool> {
+    let now = engine.clock.now();
+    let elapsed = engine.clock.elapsed();
+    engine.lanes.forget_idle(elapsed, LANE_IDLE);
+    engine.client.reap(elapsed);
+    give_back(engine).await?;
+    let mut more = by_hand::step_jobs(engine).await?;
+    more |= engine.store.cancel_orphans(STEP, now).await?.more;
+    more |= engine.store.prune(now, engine.options.retention_seconds, STEP).await?.more;
+    Ok(more)
+}
+
+/// Releases deliveries whose attempt ended without an outcome.
+async fn give_back(engine: &Arc<Engine>) -> Result<()> {
+    let lost = std::mem::take(&mut *engine.lost.lock());
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let now = engine.clock.now();
+    let deliveries = lost.iter().map(|(delivery, _)| *delivery).collect();
+    if let Err(error) = engine.store.release(deliveries, now).await {
+        engine.lost.lock().extend(lost);
+        return Err(error);
+    }
+    for (_, webhook) in lost {
+        engine.note_stored(webhook, now);
+    }
+    Ok(())
+}
+
+/// Steps until the engine stops, and only waits in between.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    while !engine.stopping.is_cancelled() {
+        let changed = engine.jobs_changed.notified();
+        let rest = match step(&engine).await {
+            Ok(true) => BREATH,
+            Ok(false) => REST,
+            Err(error) => {
+                tracing::warn!(%error, "upkeep can't be done now");
+                REST
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(rest) => {}
+            () = engine.stopping.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! How events become deliveries: publishing, lanes, attempts, upkeep.
+//!
+//! [`Engine::publish`] is where it starts: [`registry`] says who hears an
+//! event, the store makes it durable, and what fits goes straight from memory
+//! into the [`lanes`]. A runner takes it from there, [`attempt`] makes the
+//! request, and `outcomes` writes down what came of it. What did not fit, and
+//! what has to wait, is brought back from the store by the `dispatcher`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_domain::clock::{Clock, Timestamp};
+use callboard_domain::delivery::Attempt;
+use callboard_domain::event::Event;
+use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
+use callboard_domain::store::{RecordError, Result, Store, StoreError};
+use parking_lot::Mutex;
+use rand::Rng;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub mod attempt;
+mod by_hand;
+mod dispatcher;
+pub mod guard;
+mod health;
+pub mod http;
+mod janitor;
+pub mod lanes;
+mod outcomes;
+mod publish;
+pub mod registry;
+mod runner;
+pub mod target;
+
+pub use health::Turn;
+pub use outcomes::UNWRITTEN;
+pub use publish::Published;
+
+use crate::dispatcher::Agenda;
+use crate::http::Client;
+use crate::lanes::{Lane, Lanes};
+use crate::registry::Registry;
+
+/// How long a stop waits for attempts that are under way.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most deliveries waiting in one lane; the rest waits in the store.
+    pub lane_capacity: usize,
+    /// Most bytes of deliveries waiting in all lanes.
+    pub queue_memory: usize,
+    /// How long events are kept, where their tenant does not say.
+    pub retention_seconds: u32,
+    /// How long a webhook may do nothing but fail before it is disabled.
+    pub disable_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lane_capacity: 1_024,
+            queue_memory: 64 * 1024 * 1024,
+            retention_seconds: 7 * 24 * 60 * 60,
+            disable_after: Duration::from_hours(5 * 24),
+        }
+    }
+}
+
+/// Takes events in and sends deliveries out.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    rng: Mutex<Box<dyn Rng + Send>>,
+    client: Client,
+    options: Options,
+    registry: Registry,
+    lanes: Lanes,
+    agenda: Agenda,
+    outcomes: mpsc::Sender<Attempt>,
+    /// The other end, until [`Engine::run`] takes it.
+    unwritten: Mutex<Option<mpsc::Receiver<Attempt>>>,
+    jobs_changed: Notify,
+    /// Deliveries whose attempt ended without an outcome.
+    lost: Mutex<Vec<(DeliveryKey, WebhookKey)>>,
+    /// Attempts under way.
+    runners: TaskTracker,
+    stopping: CancellationToken,
+    /// No runner is left that could send another outcome.
+    outcomes_done: CancellationToken,
+    aborting: CancellationToken,
+}
+
+impl Engine {
+    /// An engine that takes events in, and sends once [`Self::run`] runs.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        rng: Box<dyn Rng + Send>,
+        client: Client,
+        options: Options,
+    ) -> Arc<Self> {
+        let (outcomes, unwritten) = mpsc::channel(UNWRITTEN);
+        Arc::new(Self {
+            registry: Registry::new(Arc::clone(&store), Arc::clone(&clock)),
+            lanes: Lanes::new(options.lane_capacity, options.queue_memory),
+            agenda: Agenda::default(),
+            store,
+            clock,
+            rng: Mutex::new(rng),
+            client,
+            options,
+            outcomes,
+            unwritten: Mutex::new(Some(unwritten)),
+            jobs_changed: Notify::new(),
+            lost: Mutex::default(),
+            runners: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            outcomes_done: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+        })
+    }
+
+    /// Makes `events` durable together with all their deliveries, and sends
+    /// those on their way. Goes on to the end even when the caller goes away,
+    /// because what is recorded has to reach its lanes.
+    ///
+    /// # Errors
+    /// See [`RecordError`]; nothing was recorded then.
+    pub async fn publish(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        events: Vec<Event>,
+    ) -> Result<Vec<Published>, RecordError> {
+        let targets = self.registry.matches(tenant, &events).await?;
+        let targets =
+            targets.into_iter().map(|found| found.into_iter().map(|(target, _)| target).collect()).collect();
+        match tokio::spawn(publish::record(Arc::clone(self), tenant, events, targets)).await {
+            Ok(recorded) => recorded,
+            Err(stopped) => Err(StoreError::Unavailable(stopped.to_string()).into()),
+        }
+    }
+
+    /// Obeys a webhook as the store has it now: to be called after each change.
+    ///
+    /// # Errors
+    /// When it can't be read, or what no longer may be sent can't be released.
+    pub async fn refresh(self: &Arc<Self>, tenant: TenantKey, webhook: WebhookKey) -> Result<()> {
+        let target = self.registry.refresh(tenant, webhook).await?;
+        let now = self.clock.now();
+        let Some(target) = target else {
+            let waiting = self.lanes.get(webhook).map(|lane| lane.close()).unwrap_or_default();
+            self.store.release(waiting, now).await?;
+            self.lanes.forget(webhook);
+            self.jobs_changed.notify_one();
+            return Ok(());
+        };
+        let called = target.is_called();
+        if let Some(lane) = self.lanes.get(webhook) {
+            let waiting = lane.update(target);
+            self.store.release(waiting, now).await?;
+            self.pump(&lane);
+        }
+        if called {
+            // It may have been paused or disabled, with deliveries waiting.
+            self.note_stored(webhook, now);
+        }
+        Ok(())
+    }
+
+    /// Sends and keeps house until `stop` is cancelled; then lets what is under
+    /// way end, for at most 25 seconds, and leaves the rest due in the store.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let Some(unwritten) = self.unwritten.lock().take() else { return };
+        let background = TaskTracker::new();
+        background.spawn(dispatcher::run(Arc::clone(&self)));
+        background.spawn(janitor::run(Arc::clone(&self)));
+        let writer = tokio::spawn(outcomes::run(Arc::clone(&self), unwritten));
+        stop.cancelled().await;
+        self.stopping.cancel();
+        let waiting: Vec<DeliveryKey> = self.lanes.all().iter().flat_map(|lane| lane.close()).collect();
+        background.close();
+        self.runners.close();
+        if tokio::time::timeout(GRACE, self.runners.wait()).await.is_err() {
+            tracing::warn!(
+                "attempts still under way after {GRACE:?} are cut off; they are due again at the next start"
+            );
+        }
+        self.aborting.cancel();
+        background.wait().await;
+        if let Err(error) = self.store.release(waiting, self.clock.now()).await {
+            tracing::warn!(%error, "what waits can't be released; it is due again at the next start");
+        }
+        self.outcomes_done.cancel();
+        if let Err(error) = writer.await {
+            tracing::error!(%error, "the writer of outcomes failed");
+        }
+    }
+
+    /// Notes that the store holds something of this webhook, due at `due`.
+    pub(crate) fn note_stored(&self, webhook: WebhookKey, due: Timestamp) {
+        if self.lanes.get(webhook).is_none_or(|lane| lane.note_stored(due)) {
+            self.agenda.add(due, webhook);
+        }
+    }
+
+    /// The lane of a webhook, made if there is none; `None` when the webhook is
+    /// deleted.
+    async fn lane(&self, key: WebhookKey) -> Result<Option<Arc<Lane>>> {
+        if let Some(lane) = self.lanes.get(key) {
+            return Ok(Some(lane));
+        }
+        Ok(self.registry.target(key).await?.map(|target| self.lanes.get_or_make(&target)))
+    }
+
+    /// Sets as many attempts going as the lane allows.
+    pub(crate) fn pump(self: &Arc<Self>, lane: &Arc<Lane>) {
+        while let Some(work) = lane.take() {
+            self.runners.spawn(runner::run(Arc::clone(self), Arc::clone(lane), work));
+        }
+    }
+
+    /// Deliveries waiting in memory, and attempts under way.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        let add = |sum: (usize, usize), lane: &Arc<Lane>| {
+            let (waiting, in_flight) = lane.load();
+            (sum.0 + waiting, sum.1 + in_flight)
+        };
+        self.lanes.all().iter().fold((0, 0), add)
+    }
+}

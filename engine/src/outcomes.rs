@@ -1,0 +1,62 @@
+//! Writes outcomes of attempts down in batches, and keeps them until they are.
+//!
+//! The channel is bounded: when the database can't be written, the lanes come
+//! to rest with what is in flight instead of piling outcomes up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_domain::delivery::{Attempt, Outcome};
+use tokio::sync::mpsc;
+
+use crate::Engine;
+
+/// Most attempts that are made but not written down; with what is in flight it
+/// bounds what a crash can repeat.
+pub const UNWRITTEN: usize = 4_096;
+
+/// Most attempts in one transaction.
+const BATCH: usize = 1_024;
+
+/// How long to wait before a batch is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Writes batches until every sender is gone and the channel is empty.
+pub(crate) async fn run(engine: Arc<Engine>, mut unwritten: mpsc::Receiver<Attempt>) {
+    loop {
+        let mut batch = Vec::with_capacity(BATCH);
+        let received = tokio::select! {
+            biased;
+            received = unwritten.recv_many(&mut batch, BATCH) => received,
+            () = engine.outcomes_done.cancelled(), if !unwritten.is_closed() => {
+                // What was sent before is still received.
+                unwritten.close();
+                continue;
+            }
+        };
+        if received == 0 {
+            return;
+        }
+        write(&engine, Arc::new(batch)).await;
+    }
+}
+
+/// Writes one batch, as often as it takes; gives up only when the process is
+/// being stopped the hard way.
+async fn write(engine: &Arc<Engine>, batch: Arc<Vec<Attempt>>) {
+    loop {
+        match engine.store.finish_attempts(Arc::clone(&batch)).await {
+            Ok(()) => break,
+            Err(error) => tracing::warn!(%error, attempts = batch.len(), "outcomes can't be written yet"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = engine.aborting.cancelled() => return,
+        }
+    }
+    for attempt in batch.iter() {
+        if let Outcome::Retry(due) = attempt.outcome {
+            engine.note_stored(attempt.webhook, due);
+        }
+    }
+}

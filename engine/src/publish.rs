@@ -1,0 +1,135 @@
+//! From accepted events to durable deliveries in their lanes.
+
+use std::sync::Arc;
+
+use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::StoredEvent;
+use callboard_domain::event::Event;
+use callboard_domain::id::{DeliveryKey, EventId, TenantKey};
+use callboard_domain::store::{NewDelivery, NewEvent, RecordError, Recorded};
+
+use crate::Engine;
+use crate::lanes::{Lane, Queued};
+use crate::target::Target;
+
+/// What became of a published event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its public id.
+    pub id: EventId,
+    /// How many webhooks hear it; none for a duplicate, which reaches nobody
+    /// again.
+    pub deliveries: usize,
+    /// When it was accepted; for a duplicate, when that was the first time.
+    pub accepted_at: Timestamp,
+    /// The same fact was published before under this id.
+    pub duplicate: bool,
+    /// The first of its deliveries.
+    pub first_delivery: DeliveryKey,
+}
+
+/// An event and the lanes that its deliveries go to.
+struct Planned {
+    event: Event,
+    places: Vec<Place>,
+}
+
+/// Where a delivery goes.
+struct Place {
+    lane: Arc<Lane>,
+    /// Whether the lane holds a place for it; otherwise it waits in the store.
+    reserved: bool,
+}
+
+impl Planned {
+    fn new(engine: &Engine, event: Event, targets: &[Arc<Target>]) -> Self {
+        let place = |target: &Arc<Target>| {
+            let lane = engine.lanes.get_or_make(target);
+            let reserved = lane.reserve(event.body.len());
+            Place { lane, reserved }
+        };
+        let places = targets.iter().map(place).collect();
+        Self { event, places }
+    }
+
+    fn to_record(&self) -> NewEvent {
+        let delivery = |place: &Place| NewDelivery { webhook: place.lane.key(), leased: place.reserved };
+        NewEvent { event: self.event.clone(), deliveries: self.places.iter().map(delivery).collect() }
+    }
+
+    /// Gives every place back: nothing was recorded.
+    fn give_up(&self, engine: &Arc<Engine>, now: Timestamp) {
+        for place in &self.places {
+            if place.reserved {
+                place.lane.give_back(self.event.body.len());
+            } else {
+                // The refused reservation made the lane send newer deliveries
+                // to the store; a claim that finds nothing undoes that.
+                engine.note_stored(place.lane.key(), now);
+            }
+        }
+    }
+
+    /// Sends recorded deliveries on their way.
+    fn dispatch(&self, engine: &Arc<Engine>, tenant: TenantKey, recorded: &Recorded) {
+        let stored = Arc::new(StoredEvent {
+            key: recorded.key,
+            tenant,
+            id: self.event.id.clone(),
+            type_name: self.event.type_name.clone(),
+            subject_id: self.event.subject.id.clone(),
+            accepted_at: recorded.accepted_at,
+            body: self.event.body.clone(),
+            deliveries: u32::try_from(self.places.len()).unwrap_or(u32::MAX),
+        });
+        let elapsed = engine.clock.elapsed();
+        for (delivery, place) in (recorded.first_delivery.0..).map(DeliveryKey).zip(&self.places) {
+            if place.reserved {
+                let event = Arc::clone(&stored);
+                place.lane.fill(Queued { delivery, attempts: 0, tries: 0, event }, elapsed);
+                engine.pump(&place.lane);
+            } else {
+                engine.note_stored(place.lane.key(), recorded.accepted_at);
+            }
+        }
+    }
+}
+
+/// Records `events` with all their deliveries, and sends those on their way.
+/// `targets` holds for each event the webhooks that hear it.
+pub(crate) async fn record(
+    engine: Arc<Engine>,
+    tenant: TenantKey,
+    events: Vec<Event>,
+    targets: Vec<Vec<Arc<Target>>>,
+) -> Result<Vec<Published>, RecordError> {
+    let planned: Vec<Planned> = events
+        .into_iter()
+        .zip(targets)
+        .map(|(event, targets)| Planned::new(&engine, event, &targets))
+        .collect();
+    let now = engine.clock.now();
+    let to_record = planned.iter().map(Planned::to_record).collect();
+    let recorded = match engine.store.record_events(tenant, to_record, now).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            planned.iter().for_each(|planned| planned.give_up(&engine, now));
+            return Err(error);
+        }
+    };
+    let published = planned.iter().zip(&recorded).map(|(planned, recorded)| {
+        if recorded.duplicate {
+            planned.give_up(&engine, now);
+        } else {
+            planned.dispatch(&engine, tenant, recorded);
+        }
+        Published {
+            id: planned.event.id.clone(),
+            deliveries: if recorded.duplicate { 0 } else { planned.places.len() },
+            accepted_at: recorded.accepted_at,
+            duplicate: recorded.duplicate,
+            first_delivery: recorded.first_delivery,
+        }
+    });
+    Ok(published.collect())
+}

@@ -1,0 +1,128 @@
+//! The webhooks of each tenant in memory, ready to be matched and called.
+//!
+//! A tenant is loaded when it is first needed, so that tenants nobody
+//! publishes to cost nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use callboard_domain::clock::{Clock, Timestamp};
+use callboard_domain::event::Event;
+use callboard_domain::id::{TenantKey, WebhookKey};
+use callboard_domain::matching::{Index, Reach};
+use callboard_domain::store::{Result, Store};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::OnceCell;
+
+use crate::target::Target;
+
+/// The webhooks of one tenant.
+#[derive(Debug, Default)]
+struct Tenant {
+    index: Index<WebhookKey>,
+    targets: HashMap<WebhookKey, Arc<Target>, foldhash::fast::RandomState>,
+}
+
+impl Tenant {
+    fn put(&mut self, target: Arc<Target>) {
+        self.take(target.key());
+        if target.hears() {
+            self.index.insert(target.key(), &target.webhook.settings);
+        }
+        self.targets.insert(target.key(), target);
+    }
+
+    fn take(&mut self, key: WebhookKey) {
+        if let Some(old) = self.targets.remove(&key) {
+            self.index.remove(key, &old.webhook.settings);
+        }
+    }
+}
+
+type Cell = Arc<OnceCell<RwLock<Tenant>>>;
+
+/// The webhooks of all tenants that were needed so far.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    tenants: Mutex<HashMap<TenantKey, Cell, foldhash::fast::RandomState>>,
+    /// Held while a webhook is read and put in, so that two refreshes of it
+    /// can't leave the older reading behind.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, tenants: Mutex::default(), refreshing: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The tenant's webhooks that hear each of `events`.
+    ///
+    /// # Errors
+    /// When the tenant was not loaded yet and can't be.
+    pub async fn matches(
+        &self,
+        tenant: TenantKey,
+        events: &[Event],
+    ) -> Result<Vec<Vec<(Arc<Target>, Reach)>>> {
+        let cell = self.cell(tenant);
+        let tenant = self.loaded(&cell, tenant).await?.read();
+        let targets = |event: &Event| {
+            let found = tenant.index.matches(event).into_iter();
+            found.filter_map(|(key, reach)| Some((Arc::clone(tenant.targets.get(&key)?), reach))).collect()
+        };
+        Ok(events.iter().map(targets).collect())
+    }
+
+    /// One webhook, whatever its status; `None` when it is deleted.
+    ///
+    /// # Errors
+    /// When it has to be loaded and can't be.
+    pub async fn target(&self, key: WebhookKey) -> Result<Option<Arc<Target>>> {
+        let Some(webhook) = self.store.webhook_by_key(key).await? else { return Ok(None) };
+        let cell = self.cell(webhook.tenant);
+        let tenant = self.loaded(&cell, webhook.tenant).await?;
+        Ok(tenant.read().targets.get(&key).cloned())
+    }
+
+    /// Reads one webhook again, after it was made, changed or deleted.
+    ///
+    /// # Errors
+    /// When it can't be read; the registry then still holds the old one.
+    pub async fn refresh(&self, tenant: TenantKey, key: WebhookKey) -> Result<Option<Arc<Target>>> {
+        let _one_at_a_time = self.refreshing.lock().await;
+        let cell = self.cell(tenant);
+        let loaded = self.loaded(&cell, tenant).await?;
+        let target = self.store.webhook_by_key(key).await?.map(|webhook| self.make(webhook));
+        let mut tenant = loaded.write();
+        match &target {
+            Some(target) => tenant.put(Arc::clone(target)),
+            None => tenant.take(key),
+        }
+        Ok(target)
+    }
+
+    fn make(&self, webhook: callboard_domain::webhook::Webhook) -> Arc<Target> {
+        Arc::new(Target::new(webhook, self.now()))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn cell(&self, tenant: TenantKey) -> Cell {
+        Arc::clone(self.tenants.lock().entry(tenant).or_default())
+    }
+
+    async fn loaded<'a>(&self, cell: &'a Cell, tenant: TenantKey) -> Result<&'a RwLock<Tenant>> {
+        cell.get_or_try_init(|| async {
+            let mut loaded = Tenant::default();
+            for webhook in self.store.webhooks_of(tenant).await? {
+                loaded.put(self.make(webhook));
+            }
+            Ok(RwLock::new(loaded))
+        })
+        .await
+    }
+}

@@ -1,0 +1,5 @@
+//! The engine against real sockets.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+mod http;
+mod receiver;

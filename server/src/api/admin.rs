@@ -1,0 +1,40 @@
+//! The operator's token.
+
+use callboard_domain::access::{digest, random_token};
+use callboard_domain::store::{Result, Store};
+use rand::Rng;
+use subtle::ConstantTimeEq as _;
+
+/// What is kept of the operator's token.
+#[derive(Debug)]
+pub struct AdminToken {
+    digest: [u8; 32],
+}
+
+impl AdminToken {
+    /// The configured token; without one, that of the first start, whose text
+    /// is returned by that start only.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn find(
+        store: &dyn Store,
+        configured: Option<&str>,
+        rng: &mut dyn Rng,
+    ) -> Result<(Self, Option<String>)> {
+        if let Some(token) = configured {
+            return Ok((Self { digest: digest(token) }, None));
+        }
+        let fresh = random_token("cba_", rng);
+        let (kept, is_new) = store.deployment_value("admin_token_digest", digest(&fresh).to_vec()).await?;
+        // A value of another length could only come from a hand in the
+        // database; it then opens to nobody.
+        let digest = kept.try_into().unwrap_or([0; 32]);
+        Ok((Self { digest }, is_new.then_some(fresh)))
+    }
+
+    /// Whether `token` is the operator's, compared in constant time.
+    pub(super) fn is(&self, token: &str) -> bool {
+        digest(token).ct_eq(&self.digest).into()
+    }
+}

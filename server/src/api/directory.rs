@@ -1,0 +1,98 @@
+//! Tenants and clients, remembered for a moment: each request needs one of
+//! them, and the database should not be asked each time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_domain::access::{Client, Tenant};
+use callboard_domain::clock::Clock;
+use callboard_domain::id::{ClientId, TenantId, TenantKey};
+use callboard_domain::store::{Result, Store};
+use parking_lot::RwLock;
+
+/// How long something is remembered: a client that is disabled is obeyed no
+/// longer than this.
+const REMEMBERED: Duration = Duration::from_millis(500);
+
+/// More than this are never remembered.
+const MOST: usize = 10_000;
+
+/// Tenants and clients.
+pub(super) struct Directory {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    tenants: Memory<TenantId, Tenant>,
+    tenant_keys: Memory<TenantKey, Tenant>,
+    clients: Memory<ClientId, Client>,
+}
+
+type Memory<K, V> = RwLock<HashMap<K, (Arc<V>, Duration)>>;
+
+impl Directory {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            tenants: RwLock::default(),
+            tenant_keys: RwLock::default(),
+            clients: RwLock::default(),
+        }
+    }
+
+    /// A tenant, made if there is none.
+    pub(super) async fn tenant_or_make(&self, id: TenantId) -> Result<Arc<Tenant>> {
+        if let Some(tenant) = self.remembered(&self.tenants, &id) {
+            return Ok(tenant);
+        }
+        let mut found = self.store.tenant(&id).await?;
+        if found.is_none() {
+            let made = self.store.create_tenant(id.clone(), id.to_string(), None, self.clock.now()).await?;
+            // Another request may have made it first.
+            found = if made.is_some() { made } else { self.store.tenant(&id).await? };
+        }
+        found.map(|tenant| self.remember(&self.tenants, id.clone(), tenant)).ok_or_else(|| {
+            callboard_domain::store::StoreError::Corrupt(format!(
+                "tenant {id} is neither there nor can be made"
+            ))
+        })
+    }
+
+    /// A tenant by its row.
+    pub(super) async fn tenant_by_key(&self, key: TenantKey) -> Result<Option<Arc<Tenant>>> {
+        if let Some(tenant) = self.remembered(&self.tenant_keys, &key) {
+            return Ok(Some(tenant));
+        }
+        Ok(self.store.tenant_by_key(key).await?.map(|tenant| self.remember(&self.tenant_keys, key, tenant)))
+    }
+
+    /// A client.
+    pub(super) async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
+        if let Some(client) = self.remembered(&self.clients, id) {
+            return Ok(Some(client));
+        }
+        Ok(self.store.client(id).await?.map(|client| self.remember(&self.clients, id.clone(), client)))
+    }
+
+    /// Forgets a client that was changed.
+    pub(super) fn forget_client(&self, id: &ClientId) {
+        self.clients.write().remove(id);
+    }
+
+    fn remembered<K: Eq + std::hash::Hash, V>(&self, memory: &Memory<K, V>, key: &K) -> Option<Arc<V>> {
+        let now = self.clock.elapsed();
+        let memory = memory.read();
+        let (value, at) = memory.get(key)?;
+        (now.saturating_sub(*at) < REMEMBERED).then(|| Arc::clone(value))
+    }
+
+    fn remember<K: Eq + std::hash::Hash, V>(&self, memory: &Memory<K, V>, key: K, value: V) -> Arc<V> {
+        let value = Arc::new(value);
+        let mut memory = memory.write();
+        if memory.len() >= MOST {
+            memory.clear();
+        }
+        memory.insert(key, (Arc::clone(&value), self.clock.elapsed()));
+        value
+    }
+}

@@ -1,0 +1,61 @@
+//! The native API under `/v1`: one file a group of routes.
+
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::oauth;
+use super::state::State;
+
+mod clients;
+mod deliveries;
+mod event_types;
+mod events;
+mod jobs;
+mod openapi;
+mod tenants;
+mod view;
+mod webhook_actions;
+mod webhook_secret;
+mod webhooks;
+
+/// The routes together with their description: what is mounted is documented,
+/// because one list makes both.
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(events::publish, events::list))
+        .routes(routes!(events::show))
+        .routes(routes!(events::fan_out))
+        .routes(routes!(event_types::list))
+        .routes(routes!(event_types::show))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::edit, webhooks::delete))
+        .routes(routes!(webhook_actions::enable))
+        .routes(routes!(webhook_actions::disable))
+        .routes(routes!(webhook_actions::pause))
+        .routes(routes!(webhook_actions::resume))
+        .routes(routes!(webhook_actions::ping))
+        .routes(routes!(webhook_actions::retry_failed))
+        .routes(routes!(webhook_actions::stats))
+        .routes(routes!(webhook_secret::show, webhook_secret::rotate))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::retry))
+        .routes(routes!(deliveries::cancel))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::stop))
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::show, tenants::edit))
+        .routes(routes!(clients::create, clients::list))
+        .routes(routes!(clients::show, clients::delete))
+        .routes(routes!(clients::enable))
+        .routes(routes!(clients::disable))
+        .routes(routes!(oauth::issue_token))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}

@@ -1,0 +1,196 @@
+//! `/v1/clients`: the programs that act for a tenant.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use callboard_domain::access::{Client, Scopes, digest, random_token};
+use callboard_domain::clock::Timestamp;
+use callboard_domain::fault::Faults;
+use callboard_domain::id::ClientId;
+use callboard_domain::json::Members;
+use callboard_domain::store::NewClient;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::auth::{Admin, Granted};
+use crate::api::page::{Items, PageQuery};
+use crate::api::problem::{Problem, ProblemDocument};
+use crate::api::read::{Id, JsonText, Parameters};
+
+/// A client.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClientView {
+    client_id: String,
+    #[schema(example = "Ticket shop")]
+    name: String,
+    /// The most that its tokens may do.
+    #[schema(value_type = Vec<String>, example = json!(["write:events"]))]
+    scopes: Scopes,
+    /// Whether it gets tokens, and those it has are obeyed.
+    enabled: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<&Client> for ClientView {
+    fn from(client: &Client) -> Self {
+        Self {
+            client_id: client.id.to_string(),
+            name: client.name.clone(),
+            scopes: client.scopes,
+            enabled: client.enabled,
+            created_at: client.created_at,
+        }
+    }
+}
+
+/// A client that was just made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedClient {
+    #[serde(flatten)]
+    client: ClientView,
+    /// Shown this once.
+    client_secret: String,
+}
+
+/// What can be said of a client.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes a body that is read naming every fault")]
+pub struct ClientInput {
+    /// What people call it.
+    #[schema(example = "Ticket shop")]
+    name: String,
+    /// The most that its tokens may do; at least one of `read:webhooks`,
+    /// `write:webhooks`, `read:events`, `write:events`, `admin`.
+    #[schema(example = json!(["write:events"]))]
+    scopes: Vec<String>,
+}
+
+fn read(text: &str) -> Result<(String, Scopes), Problem> {
+    let mut faults = Faults::new();
+    let input = Members::read(text, &mut faults).and_then(|members| {
+        members.refuse_unknown(&["name", "scopes"], &mut faults);
+        let name = members.string("name", &mut faults);
+        if name.as_ref().is_none_or(|name| name.is_empty() || name.len() > 255) {
+            faults.member("name", "is required: 1 to 255 bytes");
+        }
+        let words: Option<Vec<String>> =
+            members.get("scopes").and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let Some(words) = words.filter(|words| !words.is_empty()) else {
+            faults.member("scopes", "is required: an array of at least one scope");
+            return None;
+        };
+        let scopes = words.join(" ").parse().map_err(|fault| faults.member("scopes", fault)).ok()?;
+        Some((name?, scopes))
+    });
+    faults.finish(input).map_err(Problem::faults)
+}
+
+/// Make a client.
+#[utoipa::path(
+    post, path = "/v1/clients", tag = "access", request_body = ClientInput,
+    responses(
+        (status = 201, description = "Made; its secret is shown this once", body = CreatedClient),
+        (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn create(
+    access: Granted<Admin>,
+    body: JsonText,
+) -> Result<impl IntoResponse, Problem> {
+    let (name, scopes) = read(&body.text)?;
+    let now = access.now();
+    let (id, secret) = access.with_rng(|rng| (ClientId::generate(now, rng), random_token("cbs_", rng)));
+    let location = format!("/v1/clients/{id}");
+    let client = NewClient { id, name, secret_digest: digest(&secret), scopes, now };
+    let client = access.store().create_client(access.tenant.key, client).await?;
+    let created = CreatedClient { client: ClientView::from(&client), client_secret: secret };
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
+    Ok((StatusCode::CREATED, headers, Json(created)))
+}
+
+/// List clients, newest first.
+#[utoipa::path(
+    get, path = "/v1/clients", tag = "access", params(PageQuery),
+    responses((status = 200, description = "A page of clients", body = Items<ClientView>))
+)]
+pub(in crate::api) async fn list(
+    access: Granted<Admin>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Items<ClientView>>, Problem> {
+    let listed = access.store().list_clients(access.tenant.key, query.page()?).await?;
+    Ok(Json(Items::new(listed.items.iter().map(ClientView::from).collect(), listed.next)))
+}
+
+/// Show one client.
+#[utoipa::path(
+    get, path = "/v1/clients/{id}", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    responses(
+        (status = 200, description = "The client", body = ClientView),
+        (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn show(
+    access: Granted<Admin>,
+    Id(id): Id<ClientId>,
+) -> Result<Json<ClientView>, Problem> {
+    let client = access.store().client(&id).await?.filter(|client| client.tenant == access.tenant.key);
+    Ok(Json(ClientView::from(&client.ok_or_else(Problem::not_found)?)))
+}
+
+async fn set_enabled(
+    access: &Granted<Admin>,
+    id: &ClientId,
+    enabled: bool,
+) -> Result<Json<ClientView>, Problem> {
+    let client = access.store().set_client_enabled(access.tenant.key, id, enabled).await?;
+    access.forget_client(id);
+    Ok(Json(ClientView::from(&client.ok_or_else(Problem::not_found)?)))
+}
+
+/// Let a client get tokens again.
+#[utoipa::path(
+    post, path = "/v1/clients/{id}/enable", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    responses(
+        (status = 200, description = "The client as it is now", body = ClientView),
+        (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn enable(
+    access: Granted<Admin>,
+    Id(id): Id<ClientId>,
+) -> Result<Json<ClientView>, Problem> {
+    set_enabled(&access, &id, true).await
+}
+
+/// Give a client no more tokens, and obey none that it has.
+#[utoipa::path(
+    post, path = "/v1/clients/{id}/disable", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    responses(
+        (status = 200, description = "The client as it is now", body = ClientView),
+        (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn disable(
+    access: Granted<Admin>,
+    Id(id): Id<ClientId>,
+) -> Result<Json<ClientView>, Problem> {
+    set_enabled(&access, &id, false).await
+}
+
+/// Delete a client; its tokens are obeyed no longer.
+#[utoipa::path(
+    delete, path = "/v1/clients/{id}", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn delete(
+    access: Granted<Admin>,
+    Id(id): Id<ClientId>,
+) -> Result<StatusCode, Problem> {
+    let deleted = access.store().delete_client(access.tenant.key, &id).await?;
+    access.forget_client(&id);
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+}

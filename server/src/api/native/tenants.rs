@@ -1,0 +1,160 @@
+//! `/v1/tenants`: for the operator only.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use callboard_domain::access::Tenant;
+use callboard_domain::clock::Timestamp;
+use callboard_domain::fault::Faults;
+use callboard_domain::id::TenantId;
+use callboard_domain::json::Members;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::auth::Operator;
+use crate::api::page::{Items, PageQuery};
+use crate::api::problem::{Problem, ProblemDocument};
+use crate::api::read::{Id, JsonText, Parameters};
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TenantView {
+    #[schema(example = "acme")]
+    id: String,
+    #[schema(example = "Acme Concerts")]
+    name: String,
+    /// How long its events are kept; null for the deployment's setting.
+    retention_seconds: Option<u32>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<Tenant> for TenantView {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            id: tenant.id.to_string(),
+            name: tenant.name,
+            retention_seconds: tenant.retention_seconds,
+            created_at: tenant.created_at,
+        }
+    }
+}
+
+/// What can be said of a tenant.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes a body that is read naming every fault")]
+pub struct TenantInput {
+    /// 1 to 63 of `a-z`, `0-9`, `_` and `-`; required, and can't be changed.
+    #[schema(example = "acme")]
+    id: Option<String>,
+    /// What people call it; the id if left out.
+    #[schema(example = "Acme Concerts")]
+    name: Option<String>,
+    /// How long its events are kept, 60 to 315360000.
+    retention_seconds: Option<u32>,
+}
+
+struct Input {
+    id: Option<TenantId>,
+    name: Option<String>,
+    /// The outer option says whether it was given at all.
+    retention_seconds: Option<Option<u32>>,
+}
+
+fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
+    let mut faults = Faults::new();
+    let input = Members::read(text, &mut faults).map(|members| {
+        members.refuse_unknown(known, &mut faults);
+        if known.contains(&"id") && members.get("id").is_none() {
+            faults.member("id", "is required");
+        }
+        let id = members.string("id", &mut faults);
+        let id = id.and_then(|id| id.parse().map_err(|fault| faults.member("id", fault)).ok());
+        let name = members.string("name", &mut faults);
+        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255) {
+            faults.member("name", "must be 1 to 255 bytes long");
+        }
+        let given = members.iter().any(|(name, _)| name == "retention_seconds");
+        let retention = members.get("retention_seconds").and_then(|raw| {
+            let seconds = raw.get().parse().ok().filter(|seconds| (60..=315_360_000).contains(seconds));
+            if seconds.is_none() {
+                faults.member("retention_seconds", "must be a whole number from 60 to 315360000, or null");
+            }
+            seconds
+        });
+        Input { id, name, retention_seconds: given.then_some(retention) }
+    });
+    faults.finish(input).map_err(Problem::faults)
+}
+
+/// Make a tenant.
+#[utoipa::path(
+    post, path = "/v1/tenants", tag = "access", request_body = TenantInput,
+    responses(
+        (status = 201, description = "Made", body = TenantView),
+        (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "There is one with this id", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn create(operator: Operator, body: JsonText) -> Result<impl IntoResponse, Problem> {
+    let input = read(&body.text, &["id", "name", "retention_seconds"])?;
+    let id = input.id.ok_or_else(Problem::not_found)?;
+    let name = input.name.unwrap_or_else(|| id.to_string());
+    let location = format!("/v1/tenants/{id}");
+    let retention = input.retention_seconds.flatten();
+    let made = operator.store().create_tenant(id, name, retention, operator.now()).await?;
+    let tenant = made.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "there is a tenant with this id"))?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(TenantView::from(tenant))))
+}
+
+/// List tenants, newest first.
+#[utoipa::path(
+    get, path = "/v1/tenants", tag = "access", params(PageQuery),
+    responses((status = 200, description = "A page of tenants", body = Items<TenantView>))
+)]
+pub(in crate::api) async fn list(
+    operator: Operator,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Items<TenantView>>, Problem> {
+    let listed = operator.store().list_tenants(query.page()?).await?;
+    Ok(Json(Items::new(listed.items.into_iter().map(TenantView::from).collect(), listed.next)))
+}
+
+/// Show one tenant.
+#[utoipa::path(
+    get, path = "/v1/tenants/{id}", tag = "access", params(("id" = String, Path, description = "The tenant's id")),
+    responses(
+        (status = 200, description = "The tenant", body = TenantView),
+        (status = 404, description = "No such tenant", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn show(
+    operator: Operator,
+    Id(id): Id<TenantId>,
+) -> Result<Json<TenantView>, Problem> {
+    let tenant = operator.store().tenant(&id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(tenant.into()))
+}
+
+/// Edit a tenant: what is left out stays as it is.
+#[utoipa::path(
+    patch, path = "/v1/tenants/{id}", tag = "access", request_body = TenantInput, params(("id" = String, Path, description = "The tenant's id")),
+    responses(
+        (status = 200, description = "The tenant as it is now", body = TenantView),
+        (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such tenant", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn edit(
+    operator: Operator,
+    Id(id): Id<TenantId>,
+    body: JsonText,
+) -> Result<Json<TenantView>, Problem> {
+    let tenant = operator.store().tenant(&id).await?.ok_or_else(Problem::not_found)?;
+    let input = read(&body.text, &["name", "retention_seconds"])?;
+    let name = input.name.unwrap_or(tenant.name);
+    let retention = input.retention_seconds.unwrap_or(tenant.retention_seconds);
+    let edited =
+        operator.store().update_tenant(&id, name, retention).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(edited.into()))
+}

@@ -1,0 +1,367 @@
+//! How things look in the native API: shapes only, no decisions.
+
+use std::collections::BTreeMap;
+
+use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::{AttemptDetail, Cause, DeliverySummary, LoggedAttempt, State, StoredEvent};
+use callboard_domain::job::Job;
+use callboard_domain::store::StoreError;
+use callboard_domain::webhook::{MASK, Subscription, Webhook};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+/// A webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WebhookView {
+    #[schema(example = "0198c0de-7c5e-7d3a-9d7e-2f1d6a1c0b55")]
+    id: String,
+    #[schema(example = "Box office")]
+    name: String,
+    #[schema(example = "https://partner.example/callboard")]
+    url: String,
+    #[schema(example = "native")]
+    dialect: &'static str,
+    /// Event types, prefixes such as `ticket.*`, or `*`.
+    #[schema(example = json!(["ticket.*", "order.paid"]))]
+    events: Vec<String>,
+    /// Hears only what is about, or through a related resource names, this id.
+    identifier: Option<String>,
+    /// Hears what propagates from related resources too.
+    triggered_by_related: bool,
+    filter: Option<String>,
+    retry: RetryView,
+    #[schema(example = "none")]
+    ordering: &'static str,
+    #[schema(example = "none")]
+    collapse: &'static str,
+    rate_per_second: Option<f64>,
+    /// Most requests at a time.
+    max_in_flight: u32,
+    /// Longest time for one attempt, answer included.
+    timeout_seconds: f64,
+    /// Further headers of each delivery.
+    headers: BTreeMap<String, String>,
+    /// Masked; sent back as it is, it stays as it was.
+    authorization_header: Option<&'static str>,
+    /// `hmac` or `ed25519`.
+    #[schema(example = "hmac")]
+    signature: &'static str,
+    /// Whether new events reach it.
+    enabled: bool,
+    /// `active`, `paused` (hears, deliveries wait) or `disabled`.
+    #[schema(example = "active")]
+    status: &'static str,
+    /// Why it was disabled, if not by hand.
+    disabled_reason: Option<String>,
+    /// Since when it has done nothing but fail.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    failing_since: Option<Timestamp>,
+    /// Counts the edits.
+    revision: i64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// When failed deliveries are tried again.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetryView {
+    /// The waits after each failed attempt, in seconds; fractions are allowed,
+    /// and an empty list means one attempt.
+    #[schema(example = json!([5, 300, 1800]))]
+    schedule_seconds: Vec<f64>,
+}
+
+impl From<&Webhook> for WebhookView {
+    fn from(webhook: &Webhook) -> Self {
+        use callboard_domain::signing::Scheme;
+        use callboard_domain::webhook::Status;
+        let settings = &webhook.settings;
+        let Subscription::Native { events } = &settings.subscription;
+        Self {
+            id: webhook.id.to_string(),
+            name: settings.name.clone(),
+            url: settings.url.clone(),
+            dialect: settings.subscription.dialect().as_str(),
+            events: events.iter().map(ToString::to_string).collect(),
+            identifier: settings.identifier.clone(),
+            triggered_by_related: settings.triggered_by_related,
+            filter: None,
+            retry: RetryView { schedule_seconds: settings.retry.seconds().collect() },
+            ordering: "none",
+            collapse: "none",
+            rate_per_second: None,
+            max_in_flight: settings.max_in_flight,
+            timeout_seconds: settings.timeout.as_secs_f64(),
+            headers: settings.headers.iter().cloned().collect(),
+            authorization_header: settings.authorization_header.as_ref().map(|_| MASK),
+            signature: match settings.signature {
+                Scheme::Hmac => "hmac",
+                Scheme::Ed25519 => "ed25519",
+            },
+            enabled: webhook.status != Status::Disabled,
+            status: webhook.status.as_str(),
+            disabled_reason: webhook.disabled_reason.clone(),
+            failing_since: webhook.failing_since,
+            revision: webhook.revision,
+            created_at: webhook.created_at,
+            updated_at: webhook.updated_at,
+        }
+    }
+}
+
+/// What can be said of a webhook; what is left out takes its default, or in an
+/// edit stays as it is.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
+pub struct WebhookInput {
+    /// What people call it; the host of the URL if left out.
+    #[schema(example = "Box office")]
+    name: Option<String>,
+    /// Where deliveries are posted; required.
+    #[schema(example = "https://partner.example/callboard")]
+    url: Option<String>,
+    #[schema(example = "native")]
+    dialect: Option<String>,
+    /// Event types, prefixes such as `ticket.*`, or `*`; at least one.
+    #[schema(example = json!(["ticket.*", "order.paid"]))]
+    events: Option<Vec<String>>,
+    identifier: Option<String>,
+    triggered_by_related: Option<bool>,
+    retry: Option<RetryView>,
+    max_in_flight: Option<u32>,
+    timeout_seconds: Option<f64>,
+    headers: Option<BTreeMap<String, String>>,
+    authorization_header: Option<String>,
+    signature: Option<String>,
+    enabled: Option<bool>,
+}
+
+/// An event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventView {
+    id: String,
+    #[serde(rename = "type")]
+    #[schema(example = "order.paid")]
+    type_name: String,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    occurred_at: Box<RawValue>,
+    /// When it became durable.
+    #[schema(value_type = String, format = DateTime)]
+    accepted_at: Timestamp,
+    #[schema(value_type = Object)]
+    subject: Box<RawValue>,
+    #[schema(value_type = Object)]
+    related: Box<RawValue>,
+    #[schema(value_type = Option<Object>)]
+    actor: Box<RawValue>,
+    #[schema(value_type = Option<String>)]
+    action: Box<RawValue>,
+    #[schema(value_type = Object)]
+    data: Box<RawValue>,
+    #[schema(value_type = Option<Object>)]
+    changes: Box<RawValue>,
+    /// How many webhooks heard it.
+    deliveries: u32,
+}
+
+/// The members of a native body, unread.
+#[derive(Deserialize)]
+struct NativeBody {
+    timestamp: Box<RawValue>,
+    data: Box<RawValue>,
+    subject: Box<RawValue>,
+    related: Box<RawValue>,
+    actor: Box<RawValue>,
+    action: Box<RawValue>,
+    changes: Box<RawValue>,
+}
+
+impl EventView {
+    /// Shows a stored event.
+    ///
+    /// # Errors
+    /// When its body is not what was stored.
+    pub fn new(event: StoredEvent) -> Result<Self, StoreError> {
+        let body: NativeBody = serde_json::from_slice(&event.body)
+            .map_err(|error| StoreError::Corrupt(format!("the body of event {}: {error}", event.id)))?;
+        Ok(Self {
+            id: event.id.to_string(),
+            type_name: event.type_name,
+            occurred_at: body.timestamp,
+            accepted_at: event.accepted_at,
+            subject: body.subject,
+            related: body.related,
+            actor: body.actor,
+            action: body.action,
+            data: body.data,
+            changes: body.changes,
+            deliveries: event.deliveries,
+        })
+    }
+}
+
+/// A delivery: one event for one webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveryView {
+    #[schema(example = "dlv_1842")]
+    id: String,
+    event_id: String,
+    #[schema(example = "order.paid")]
+    event_type: String,
+    subject_id: String,
+    /// The webhook; null when it is deleted.
+    webhook_id: Option<String>,
+    /// `pending`, `waiting`, `delivered`, `failed`, `superseded` or `cancelled`.
+    #[schema(value_type = String, example = "delivered")]
+    state: State,
+    /// When its event was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// How many attempts were made.
+    attempts: u32,
+    /// When the next one is due; null when there is none, or it is on its way.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    last_attempt: Option<AttemptView>,
+}
+
+impl DeliveryView {
+    /// Shows a delivery of the webhook `webhook_id`.
+    pub fn new(delivery: DeliverySummary, webhook_id: Option<String>) -> Self {
+        Self {
+            id: delivery.key.to_string(),
+            event_id: delivery.event_id.to_string(),
+            event_type: delivery.type_name,
+            subject_id: delivery.subject_id,
+            webhook_id,
+            state: delivery.state,
+            created_at: delivery.created_at,
+            attempts: delivery.attempts,
+            next_attempt_at: delivery.next_attempt_at,
+            last_attempt: delivery.last_attempt.map(AttemptView::from),
+        }
+    }
+}
+
+/// One HTTP request of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AttemptView {
+    /// 1 for the first.
+    number: u32,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    duration_ms: f64,
+    /// The state of the delivery after it.
+    #[schema(value_type = String, example = "waiting")]
+    state: State,
+    /// The answer's status, if there was an answer.
+    status: Option<u16>,
+    /// Why it failed, in one word: `dns`, `blocked`, `connect`,
+    /// `connect_timeout`, `tls`, `reset`, `timeout`, `invalid_answer`,
+    /// `status`, `unrenderable` or `cancelled`.
+    #[schema(value_type = Option<String>, example = "status")]
+    cause: Option<Cause>,
+    /// Why it failed, for people.
+    message: Option<String>,
+    /// The address that was dialled.
+    peer: Option<String>,
+    timings: TimingsView,
+    answer: Option<AnswerView>,
+}
+
+/// Where the time of an attempt went, in milliseconds; zero where nothing was
+/// to be done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimingsView {
+    dns_ms: f64,
+    connect_ms: f64,
+    tls_ms: f64,
+    exchange_ms: f64,
+}
+
+/// What the receiver answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerView {
+    /// Names and values, as far as they are kept.
+    headers: Vec<(String, String)>,
+    /// The start of the body.
+    body: String,
+    /// Whether the body was longer.
+    cut: bool,
+}
+
+impl From<LoggedAttempt> for AttemptView {
+    fn from(attempt: LoggedAttempt) -> Self {
+        let AttemptDetail { message, peer, timings, answer_headers, answer_body, answer_cut } =
+            attempt.detail;
+        let answer = attempt.status.map(|_| AnswerView {
+            headers: answer_headers,
+            body: answer_body,
+            cut: answer_cut,
+        });
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            duration_ms: attempt.duration.as_secs_f64() * 1_000.0,
+            state: attempt.state,
+            status: attempt.status,
+            cause: attempt.cause,
+            message: (!message.is_empty()).then_some(message),
+            peer,
+            timings: TimingsView {
+                dns_ms: milliseconds(timings.dns_us),
+                connect_ms: milliseconds(timings.connect_us),
+                tls_ms: milliseconds(timings.tls_us),
+                exchange_ms: milliseconds(timings.exchange_us),
+            },
+            answer,
+        }
+    }
+}
+
+fn milliseconds(microseconds: u64) -> f64 {
+    std::time::Duration::from_micros(microseconds).as_secs_f64() * 1_000.0
+}
+
+/// A job.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobView {
+    #[schema(example = "job_3")]
+    id: String,
+    /// `retry_failed`.
+    #[schema(value_type = String, example = "retry_failed")]
+    kind: callboard_domain::job::JobKind,
+    /// `running`, `finished` or `stopped`.
+    #[schema(value_type = String, example = "running")]
+    state: callboard_domain::job::JobState,
+    /// The webhook it works for; null when it is deleted.
+    webhook_id: Option<String>,
+    /// Deliveries that it is to retry, counted when it started.
+    total: u64,
+    /// Deliveries that it has retried.
+    done: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+}
+
+impl JobView {
+    /// Shows a job of the webhook `webhook_id`.
+    pub fn new(job: &Job, webhook_id: Option<String>) -> Self {
+        Self {
+            id: job.key.to_string(),
+            kind: job.kind,
+            state: job.state,
+            webhook_id,
+            total: job.total,
+            done: job.done,
+            created_at: job.created_at,
+            ended_at: job.ended_at,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The token endpoint: `client_credentials` of OAuth 2 (RFC 6749 section 4.4).
+
+use axum::Json;
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use callboard_domain::access::Scopes;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use super::read;
+use super::state::{Inner, State};
+
+/// An access token (RFC 6749 section 5.1).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenAnswer {
+    access_token: String,
+    /// Always `bearer`.
+    #[schema(example = "bearer")]
+    token_type: &'static str,
+    /// Seconds until it ends.
+    #[schema(example = 3600)]
+    expires_in: u32,
+    /// What it allows, space-delimited.
+    #[schema(example = "read:webhooks write:webhooks")]
+    scope: String,
+}
+
+/// Why there is no token (RFC 6749 section 5.2).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenError {
+    /// The code of the RFC.
+    #[schema(example = "invalid_client")]
+    error: &'static str,
+    /// What is wrong, for developers.
+    error_description: String,
+}
+
+/// The form that asks for a token.
+#[derive(Debug, Default, serde::Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TokenForm {
+    /// `client_credentials`.
+    grant_type: Option<String>,
+    /// Space-delimited; left out, everything that the client has.
+    scope: Option<String>,
+    /// Unless it is sent by HTTP Basic.
+    client_id: Option<String>,
+    /// Unless it is sent by HTTP Basic.
+    client_secret: Option<String>,
+}
+
+/// Exchange a client's id and secret for an access token.
+///
+/// The client names itself by HTTP Basic or in the form.
+#[utoipa::path(
+    post, path = "/oauth2/token", tag = "access", security(()),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "A token", body = TokenAnswer),
+        (status = 400, description = "The request is wrong", body = TokenError),
+        (status = 401, description = "The client is unknown, disabled, or its secret wrong", body = TokenError),
+    )
+)]
+pub(super) async fn issue_token(Shared(state): Shared<State>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    match read::body(request.into_body()).await {
+        Ok(body) => match grant(&state.inner, &headers, &body).await {
+            Ok(answer) => not_stored(Json(answer)),
+            Err(refusal) => refusal.into_response(),
+        },
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Tokens and refusals must not be kept by anybody on the way.
+fn not_stored(answer: impl IntoResponse) -> Response {
+    ([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], answer).into_response()
+}
+
+enum Refusal {
+    Error(StatusCode, TokenError),
+    Problem(Problem),
+}
+
+impl Refusal {
+    fn new(error: &'static str, description: impl Into<String>) -> Self {
+        let status =
+            if error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        Self::Error(status, TokenError { error, error_description: description.into() })
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::Error(StatusCode::UNAUTHORIZED, error) => {
+                let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"callboard\"")];
+                not_stored((StatusCode::UNAUTHORIZED, challenge, Json(error)))
+            }
+            Self::Error(status, error) => not_stored((status, Json(error))),
+        }
+    }
+}
+
+async fn grant(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<TokenAnswer, Refusal> {
+    let form = read_form(headers, body)?;
+    match form.grant_type.as_deref() {
+        Some("client_credentials") => {}
+        None => {
+            return Err(Refusal::new("invalid_request", "grant_type is missing; send client_credentials"));
+        }
+        Some(_) => {
+            return Err(Refusal::new("unsupported_grant_type", "only client_credentials is supported"));
+        }
+    }
+    let (id, secret) = credentials(headers, &form)?;
+    let unknown =
+        || Refusal::new("invalid_client", "the client is unknown or disabled, or its secret is wrong");
+    // Not from memory: a client that was just disabled gets no token.
+    let id = id.parse().map_err(|_| unknown())?;
+    let client = inner.store.client(&id).await.map_err(|error| Refusal::Problem(error.into()))?;
+    let client = client.filter(|client| client.enabled && client.knows(&secret)).ok_or_else(unknown)?;
+    let scopes = match &form.scope {
+        None => client.scopes,
+        Some(text) => {
+            let asked: Scopes =
+                text.parse().map_err(|fault| Refusal::new("invalid_scope", format!("{fault}")))?;
+            asked.intersection(client.scopes)
+        }
+    };
+    if scopes.is_empty() {
+        return Err(Refusal::new("invalid_scope", format!("the client has only: {}", client.scopes)));
+    }
+    let token = inner.tokens.issue(&client, scopes, inner.clock.now()).ok_or_else(|| {
+        Refusal::Problem(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the token can't be signed"))
+    })?;
+    Ok(TokenAnswer {
+        access_token: token,
+        token_type: "bearer",
+        expires_in: inner.tokens.seconds,
+        scope: scopes.to_string(),
+    })
+}
+
+fn read_form(headers: &HeaderMap, body: &[u8]) -> Result<TokenForm, Refusal> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+        return Err(Refusal::new("invalid_request", "send a form: application/x-www-form-urlencoded"));
+    }
+    let mut form = TokenForm::default();
+    for (name, value) in url::form_urlencoded::parse(body) {
+        let field = match &*name {
+            "grant_type" => &mut form.grant_type,
+            "scope" => &mut form.scope,
+            "client_id" => &mut form.client_id,
+            "client_secret" => &mut form.client_secret,
+            // RFC 6749 section 3.2: unknown parameters are ignored.
+            _ => continue,
+        };
+        if field.replace(value.into_owned()).is_some() {
+            return Err(Refusal::new("invalid_request", format!("{name} is given twice")));
+        }
+    }
+    Ok(form)
+}
+
+/// The client's id and secret, from HTTP Basic or from the form, not both.
+fn credentials(headers: &HeaderMap, form: &TokenForm) -> Result<(String, String), Refusal> {
+    if let Some(header) = headers.get(header::AUTHORIZATION) {
+        if form.client_secret.is_some() {
+            return Err(Refusal::new(
+                "invalid_request",
+                "send the secret by HTTP Basic or in the form, not both",
+            ));
+        }
+        let basic = header.to_str().ok().and_then(basic_credentials);
+        return basic
+            .ok_or_else(|| Refusal::new("invalid_client", "the Authorization header is no HTTP Basic"));
+    }
+    match (&form.client_id, &form.client_secret) {
+        (Some(id), Some(secret)) => Ok((id.clone(), secret.clone())),
+        _ => Err(Refusal::new(
+            "invalid_client",
+            "send client_id and client_secret, by HTTP Basic or in the form",
+        )),
+    }
+}
+
+/// RFC 6749 section 2.3.1: both parts are form-encoded before they are joined.
+fn basic_credentials(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    let decode = |text: &str| {
+        let pair = format!("x={text}");
+        url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned())
+    };
+    Some((decode(id)?, decode(secret)?))
+}

@@ -1,0 +1,76 @@
+//! Lists in pages: an opaque cursor says where the next one starts.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use callboard_domain::store::Page;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::problem::Problem;
+
+/// Items of a page when the caller does not say.
+const DEFAULT_LIMIT: usize = 50;
+
+/// Most items of a page.
+const MAX_LIMIT: usize = 200;
+
+/// Which page of a list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Most items wanted, 1 to 200; 50 if left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    pub limit: Option<String>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Items<T> {
+    /// The items. There may be fewer than the limit although more follow.
+    pub items: Vec<T>,
+    /// The cursor of the next page; null at the end.
+    pub next: Option<String>,
+}
+
+impl<T> Items<T> {
+    /// The page, with its cursor written out.
+    pub fn new(items: Vec<T>, next: Option<i64>) -> Self {
+        Self { items, next: next.map(|position| URL_SAFE_NO_PAD.encode(position.to_be_bytes())) }
+    }
+}
+
+/// Reads `limit` and `cursor`.
+///
+/// # Errors
+/// When one of them is wrong.
+pub fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Problem> {
+    let limit = match limit {
+        None => DEFAULT_LIMIT,
+        Some(text) => {
+            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| {
+                Problem::parameter("limit", format!("must be a number from 1 to {MAX_LIMIT}"))
+            })?
+        }
+    };
+    let decode = |text: &str| Some(i64::from_be_bytes(URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?));
+    let after = match cursor {
+        None => None,
+        Some(text) => Some(decode(text).ok_or_else(|| {
+            Problem::parameter("cursor", "is no cursor of this list; take it from the answer before")
+        })?),
+    };
+    Ok(Page { limit, after })
+}
+
+impl PageQuery {
+    /// The page that is asked for.
+    ///
+    /// # Errors
+    /// When a parameter is wrong.
+    pub fn page(&self) -> Result<Page, Problem> {
+        page(self.limit.as_deref(), self.cursor.as_deref())
+    }
+}

@@ -1,0 +1,181 @@
+//! Errors as `application/problem+json` (RFC 9457): the one table from what
+//! went wrong to a status.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use callboard_domain::access::Scope;
+use callboard_domain::fault::Fault;
+use callboard_domain::store::{RecordError, StoreError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Seconds after which a client may try again when the database can't be used.
+const RETRY_AFTER: &str = "2";
+
+/// What a client gets instead of what it asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDocument {
+    /// What kind of problem it is, as a URN that does not change.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:callboard:problem:invalid-input")]
+    kind: String,
+    /// The kind in words.
+    #[schema(example = "Bad Request")]
+    title: String,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    status: u16,
+    /// What happened this time.
+    detail: String,
+    /// Every fault of the input.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<InputFault>,
+}
+
+/// One fault of an input.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InputFault {
+    /// JSON pointer (RFC 6901) into the body; the empty text is the whole body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/subject/id")]
+    pointer: Option<String>,
+    /// The parameter of the path or the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// What is wrong, and what would be right.
+    detail: String,
+}
+
+/// An answer that is a problem.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    detail: String,
+    errors: Vec<InputFault>,
+    header: Option<(header::HeaderName, String)>,
+}
+
+impl Problem {
+    /// A problem that its status explains.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => "unauthenticated",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::NOT_FOUND => "not-found",
+            StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+            StatusCode::CONFLICT => "conflict",
+            StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            status if status.is_client_error() => "invalid-input",
+            _ => "internal",
+        };
+        Self { status, kind, detail: detail.into(), errors: Vec::new(), header: None }
+    }
+
+    /// The body has these faults.
+    pub fn faults(faults: Vec<Fault>) -> Self {
+        let too_large = faults.iter().any(|fault| fault.too_large);
+        let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        let detail = match faults.len() {
+            1 => "the body has a fault".to_owned(),
+            count => format!("the body has {count} faults"),
+        };
+        let error =
+            |fault: Fault| InputFault { pointer: Some(fault.pointer), parameter: None, detail: fault.detail };
+        Self { errors: faults.into_iter().map(error).collect(), ..Self::new(status, detail) }
+    }
+
+    /// A parameter of the path or the query is wrong.
+    pub fn parameter(name: &str, detail: impl ToString) -> Self {
+        let error =
+            InputFault { pointer: None, parameter: Some(name.to_owned()), detail: detail.to_string() };
+        let detail = format!("the parameter {name} has a fault");
+        Self { errors: vec![error], ..Self::new(StatusCode::BAD_REQUEST, detail) }
+    }
+
+    /// There is no such thing, or it is another tenant's.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing here")
+    }
+
+    /// The request says not, or wrongly, who is asking (RFC 6750 section 3).
+    pub fn unauthenticated(detail: &str, token_given: bool) -> Self {
+        let challenge = if token_given {
+            "Bearer realm=\"callboard\", error=\"invalid_token\"".to_owned()
+        } else {
+            "Bearer realm=\"callboard\"".to_owned()
+        };
+        let header = Some((header::WWW_AUTHENTICATE, challenge));
+        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// The token does not allow this.
+    pub fn lacks(scope: Scope) -> Self {
+        let name = scope.as_str();
+        let challenge = format!("Bearer realm=\"callboard\", error=\"insufficient_scope\", scope=\"{name}\"");
+        let header = Some((header::WWW_AUTHENTICATE, challenge));
+        Self { header, ..Self::new(StatusCode::FORBIDDEN, format!("this needs the scope {name}")) }
+    }
+
+    /// The id at this pointer is taken by another event.
+    pub fn conflict_of(pointer: &str) -> Self {
+        let detail = "another event was published under this id".to_owned();
+        let fault = InputFault { pointer: Some(pointer.to_owned()), parameter: None, detail };
+        let detail = "an id is taken by another event; nothing was recorded";
+        Self { errors: vec![fault], ..Self::new(StatusCode::CONFLICT, detail) }
+    }
+
+    fn unavailable() -> Self {
+        let detail = "the database can't be used at the moment; nothing was changed, try again";
+        let header = Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()));
+        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(internal) => {
+                tracing::warn!(internal, "a request could not be served");
+                Self::unavailable()
+            }
+            StoreError::Corrupt(internal) => {
+                tracing::error!(internal, "a request could not be served");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here; the log says what")
+            }
+        }
+    }
+}
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Conflict(index) => Self::conflict_of(&format!("/{index}/id")),
+            RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = ProblemDocument {
+            kind: format!("urn:callboard:problem:{}", self.kind),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+        };
+        let mut response = (self.status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.header
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

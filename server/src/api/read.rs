@@ -1,0 +1,90 @@
+//! Reads bodies, paths and queries, and tells what is wrong with them as a
+//! problem.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use serde::de::DeserializeOwned;
+
+use super::MAX_BODY;
+use super::problem::Problem;
+use super::state::State;
+
+/// The text of a JSON body.
+#[derive(Debug)]
+pub struct JsonText {
+    /// The body.
+    pub text: String,
+    /// Whether it is one JSON value a line.
+    pub lines: bool,
+}
+
+impl FromRequest<State> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &State) -> Result<Self, Problem> {
+        let lines = is_lines(request.headers())?;
+        let text = String::from_utf8(body(request.into_body()).await?.into())
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
+        Ok(Self { text, lines })
+    }
+}
+
+/// Whether the body is NDJSON; anything but JSON is refused.
+fn is_lines(headers: &HeaderMap) -> Result<bool, Problem> {
+    let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match &*kind {
+        "application/json" => Ok(false),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(true),
+        kind if kind.starts_with("application/") && kind.ends_with("+json") => Ok(false),
+        _ => Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send JSON and say so: Content-Type: application/json (or application/x-ndjson, one event a line)",
+        )),
+    }
+}
+
+/// The bytes of a body, up to [`MAX_BODY`].
+pub async fn body(body: Body) -> Result<Bytes, Problem> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is larger than {MAX_BODY} bytes; send it in parts"),
+        )),
+        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body ended before it was complete")),
+    }
+}
+
+/// The parameters of a query.
+#[derive(Debug)]
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<State> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())),
+        }
+    }
+}
+
+/// The id in a path. One that can't be an id is an id of nothing.
+#[derive(Debug)]
+pub struct Id<T>(pub T);
+
+impl<T: std::str::FromStr> FromRequestParts<State> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let parsed = text.ok().and_then(|Path(text)| text.parse().ok());
+        parsed.map(Self).ok_or_else(Problem::not_found)
+    }
+}

@@ -1,0 +1,111 @@
+//! Puts the program together: the only place that names a concrete database.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use callboard_domain::clock::Clock;
+use callboard_domain::store::{Store, StoreError};
+use callboard_engine::Engine;
+use callboard_engine::guard::Guard;
+use callboard_engine::http::{Client, ClientOptions};
+use rand::rngs::{StdRng, SysRng};
+use rand::{Rng, SeedableRng, TryRng as _};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, AdminToken, State};
+use crate::config::Settings;
+
+/// The program can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database can't be opened.
+    #[error(transparent)]
+    Open(#[from] callboard_store::OpenError),
+    /// The database was opened and can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The machine gives no random numbers.
+    #[error("the machine gives no random numbers: {0}")]
+    Chance(String),
+}
+
+/// The program, ready to run.
+pub struct App {
+    state: State,
+    engine: Arc<Engine>,
+    store: Arc<dyn Store>,
+    listener: TcpListener,
+    /// The operator's token, when it was made by this start.
+    pub new_admin_token: Option<String>,
+}
+
+/// Opens the database and the listener, and puts everything together.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, StartError> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+    let store = callboard_store::open(&settings.database)?;
+    let guard = Guard::new(settings.egress.allow.clone());
+    let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
+    let options = callboard_engine::Options {
+        lane_capacity: settings.delivery.lane_capacity,
+        queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,
+        retention_seconds: settings.retention_seconds(),
+        disable_after: settings.disable_after(),
+    };
+    let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), seeded()?, client, options);
+    let mut rng = seeded()?;
+    let configured = settings.admin_token.as_ref().map(|token| token.0.as_str());
+    let (admin, new_admin_token) = AdminToken::find(&*store, configured, &mut *rng).await?;
+    let state =
+        State::new(Arc::clone(&store), Arc::clone(&engine), clock, rng, admin, settings.oauth.token_seconds)
+            .await?;
+    Ok(App { state, engine, store, listener, new_admin_token })
+}
+
+/// A generator whose start comes from the machine.
+fn seeded() -> Result<Box<dyn Rng + Send>, StartError> {
+    let mut seed = [0; 32];
+    SysRng.try_fill_bytes(&mut seed).map_err(|error| StartError::Chance(error.to_string()))?;
+    Ok(Box::new(StdRng::from_seed(seed)))
+}
+
+impl App {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the listener does not know.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is cancelled: then takes no more requests, answers
+    /// those it has, lets deliveries under way end, and closes the database.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
+        let engine_stop = CancellationToken::new();
+        let engine = tokio::spawn(Arc::clone(&self.engine).run(engine_stop.clone()));
+        let served = api::serve(self.listener, self.state, stop).await;
+        // Only now: what was accepted meanwhile still reaches its lanes.
+        engine_stop.cancel();
+        if let Err(error) = engine.await {
+            tracing::error!(%error, "the engine failed");
+        }
+        self.store.close().await;
+        served
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: one file a command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use callboard_domain::clock::{Clock, SystemClock};
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ConfigError, Loaded, Overrides};
+
+mod bench;
+mod client;
+mod config_check;
+mod demo;
+mod remote;
+mod send;
+mod serve;
+mod tenant;
+
+/// Webhooks for ticketing: publish what happened, and every partner who
+/// registered hears of it.
+#[derive(Debug, Parser)]
+#[command(name = "callboard", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ServerArguments),
+    /// Run a server with a receiver and sample webhooks, and watch deliveries arrive.
+    Demo(demo::Arguments),
+    /// Publish events from a file or from standard input.
+    Send(send::Arguments),
+    /// Manage the programs that act for a tenant.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Manage tenants.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(config_check::Command),
+    /// Measure how fast this machine delivers, against a relay that only forwards.
+    Bench(bench::Arguments),
+}
+
+/// What a command that runs a server takes. Every setting can also be given in
+/// the settings file and as `CALLBOARD_...`; see `callboard config check`.
+#[derive(Debug, Clone, Default, clap::Args)]
+struct ServerArguments {
+    /// Where to listen [default: 127.0.0.1:8080] [env: CALLBOARD_LISTEN]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<std::net::SocketAddr>,
+    /// The database [default: sqlite:callboard.db] [env: CALLBOARD_DATABASE]
+    #[arg(long, value_name = "sqlite:PATH")]
+    database: Option<String>,
+    /// The settings file [default: callboard.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "CALLBOARD_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ServerArguments {
+    fn load(&self) -> Result<Loaded, ConfigError> {
+        let overrides = Overrides { listen: self.listen, database: self.database.clone() };
+        let readable = |text: OsString| text.into_string().ok();
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((readable(name)?, readable(value)?)));
+        config::load(self.config.as_deref(), variables, &overrides)
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
+        Command::Client(command) => client::run(&command),
+        Command::Tenant(command) => tenant::run(&command),
+        Command::Config(command) => config_check::run(&command),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What stops a command, in words for the person who gave it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+type Outcome = Result<(), Failure>;
+
+/// The machine's clock.
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// Runs `work` to its end on all cores.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// Writes a line of result to standard output.
+#[expect(clippy::print_stdout, reason = "this is where a command's result goes")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// Writes a line that is no result to standard error.
+#[expect(clippy::print_stderr, reason = "this is where progress and errors go")]
+fn note(line: &str) {
+    eprintln!("{line}");
+}

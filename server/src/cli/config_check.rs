@@ -1,0 +1,28 @@
+//! `callboard config check`: shows each setting and where it came from.
+
+use clap::Subcommand;
+
+use super::{Outcome, ServerArguments, say};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check the settings, and show each with its source.
+    Check(ServerArguments),
+}
+
+pub(super) fn run(command: &Command) -> Outcome {
+    let Command::Check(arguments) = command;
+    let loaded = arguments.load()?;
+    let names = loaded.origins.keys().map(String::len).max().unwrap_or(0);
+    let values = loaded.origins.values().map(|(value, _)| value.len()).max().unwrap_or(0);
+    for (name, (value, source)) in &loaded.origins {
+        say(&format!("{name:names$}  {value:values$}  {source}"));
+    }
+    if !loaded.origins.contains_key("admin_token") {
+        say(&format!("{:names$}  {:values$}  made on the first start", "admin_token", "-"));
+    }
+    say("\nThe settings are good. Each can be set in callboard.toml, or as CALLBOARD_ and its name");
+    say("in capitals with underscores: CALLBOARD_RETENTION_DAYS=30. With _FILE behind the name,");
+    say("the variable names a file that holds the value.");
+    Ok(())
+}

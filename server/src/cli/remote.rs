@@ -1,0 +1,125 @@
+//! Talks to a running server, for the commands that are its clients.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Failure;
+
+/// How often a starting server is asked whether it is ready.
+const READY_TRIES: u32 = 400;
+
+/// How long to wait in between.
+const READY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Which server, and who is asking.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Arguments {
+    /// The server
+    #[arg(long, env = "CALLBOARD_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    url: String,
+    /// The operator's token, or an access token
+    #[arg(long, env = "CALLBOARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// The operator's own token, where no other is given
+    #[arg(long, env = "CALLBOARD_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", hide = true)]
+    admin_token: Option<String>,
+    /// The tenant that the operator acts for
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+}
+
+/// A server that can be asked.
+pub(super) struct Remote {
+    agent: ureq::Agent,
+    base: String,
+    token: String,
+    tenant: Option<String>,
+}
+
+impl Remote {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// When there is no token.
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, Failure> {
+        let token = arguments.token.clone().or_else(|| arguments.admin_token.clone());
+        let token = token.ok_or("no token; give one with --token or in CALLBOARD_TOKEN")?;
+        Ok(Self::at(&arguments.url, &token, arguments.tenant.clone()))
+    }
+
+    /// A server at a known address.
+    pub(super) fn at(base: &str, token: &str, tenant: Option<String>) -> Self {
+        // Fails only where one is installed already, which serves as well.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let roots = ureq::tls::RootCerts::PlatformVerifier;
+        let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .tls_config(tls)
+            .build();
+        let base = base.trim_end_matches('/').to_owned();
+        Self { agent: config.into(), base, token: token.to_owned(), tenant }
+    }
+
+    /// Posts a body and reads the answer.
+    ///
+    /// # Errors
+    /// When the server can't be reached, or refuses: with every fault it names.
+    pub(super) fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value, Failure> {
+        let mut request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("content-type", content_type)
+            .header("authorization", format!("Bearer {}", self.token));
+        if let Some(tenant) = &self.tenant {
+            request = request.header("callboard-tenant", tenant);
+        }
+        let mut answer = request.send(body).map_err(|error| {
+            format!("{} can't be reached: {error}; is the server running? Name another with --url", self.base)
+        })?;
+        let text = answer.body_mut().read_to_string()?;
+        let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        if answer.status().is_success() {
+            return Ok(value);
+        }
+        Err(refusal(answer.status().as_u16(), &value).into())
+    }
+
+    /// Waits until the server is ready.
+    ///
+    /// # Errors
+    /// When it is not within ten seconds.
+    pub(super) fn wait_until_ready(&self) -> Result<(), Failure> {
+        let mut last = Failure::from("never asked");
+        for _ in 0..READY_TRIES {
+            match self.agent.get(format!("{}/readyz", self.base)).call() {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => last = answer.status().to_string().into(),
+                Err(error) => last = error.into(),
+            }
+            std::thread::park_timeout(READY_PAUSE);
+        }
+        Err(format!("{} does not get ready: {last}", self.base).into())
+    }
+
+    /// Posts a JSON value.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.post(path, "application/json", body.to_string().as_bytes())
+    }
+}
+
+/// A problem in words, with every fault on a line of its own.
+fn refusal(status: u16, problem: &Value) -> String {
+    let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
+    let mut words = format!("{detail} ({status})");
+    for fault in problem["errors"].as_array().into_iter().flatten() {
+        let place = fault["pointer"].as_str().or_else(|| fault["parameter"].as_str()).unwrap_or_default();
+        words.push_str(&format!("\n  {place}: {}", fault["detail"].as_str().unwrap_or_default()));
+    }
+    words
+}

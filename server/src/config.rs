@@ -1,0 +1,205 @@
+//! The settings: from a file, the environment and the command line, in rising
+//! order.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+mod layers;
+
+pub use layers::{ConfigError, Loaded, Overrides, Source, load};
+
+/// A text that no output shows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("********")
+    }
+}
+
+/// Every setting.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The database: `sqlite:` and a path.
+    pub database: String,
+    /// The operator's token; made and printed on the first start if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<Hidden>,
+    /// Which receivers may be called.
+    pub egress: Egress,
+    /// How deliveries wait.
+    pub delivery: Delivery,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Access tokens.
+    pub oauth: Oauth,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Which receivers may be called.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// Networks that are open beside the public ones.
+    #[serde(deserialize_with = "networks")]
+    pub allow: Vec<IpNet>,
+}
+
+/// How deliveries wait.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// Most deliveries that wait in memory for one webhook.
+    pub lane_capacity: usize,
+    /// Most megabytes of deliveries that wait in memory.
+    pub queue_memory_mib: usize,
+    /// Days of nothing but failures after which a webhook is disabled.
+    pub disable_after_days: f64,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Days that events and attempts are kept, where their tenant does not say.
+    pub days: f64,
+}
+
+/// Access tokens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth {
+    /// Seconds that an access token is valid.
+    pub token_seconds: u32,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The filter: a level, or `target=level` pairs.
+    pub filter: String,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            database: "sqlite:callboard.db".to_owned(),
+            admin_token: None,
+            egress: Egress { allow: Vec::new() },
+            delivery: Delivery { lane_capacity: 1_024, queue_memory_mib: 64, disable_after_days: 5.0 },
+            retention: Retention { days: 7.0 },
+            oauth: Oauth { token_seconds: 3_600 },
+            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+        }
+    }
+}
+
+/// A list of networks, as a list or as one comma-separated text.
+fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    use serde::de::Error;
+
+    struct Networks;
+
+    impl<'de> serde::de::Visitor<'de> for Networks {
+        type Value = Vec<IpNet>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("networks such as \"127.0.0.0/8\", as a list or separated by commas")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<IpNet>, E> {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut parts: A) -> Result<Vec<IpNet>, A::Error> {
+            let mut networks = Vec::new();
+            while let Some(part) = parts.next_element::<String>()? {
+                networks.push(network(&part)?);
+            }
+            Ok(networks)
+        }
+    }
+
+    deserializer.deserialize_any(Networks)
+}
+
+fn network<E: serde::de::Error>(text: &str) -> Result<IpNet, E> {
+    let single = || text.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
+    text.parse().ok().or_else(single).ok_or_else(|| {
+        E::custom(format_args!("{text:?} is no network; write an address and a length, such as 127.0.0.0/8"))
+    })
+}
+
+impl Settings {
+    /// What the type can't say: values that are of the right kind and still
+    /// make no sense.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let wrong = |name, right: &str| Err((name, format!("must be {right}")));
+        if !self.database.starts_with("sqlite:") {
+            return wrong("database", "\"sqlite:\" and a path, such as sqlite:callboard.db");
+        }
+        if self.admin_token.as_ref().is_some_and(|token| token.0.len() < 16) {
+            return wrong("admin_token", "at least 16 characters long: it opens everything");
+        }
+        if !(1..=100_000).contains(&self.delivery.lane_capacity) {
+            return wrong("delivery.lane_capacity", "from 1 to 100000");
+        }
+        if !(1..=1_048_576).contains(&self.delivery.queue_memory_mib) {
+            return wrong("delivery.queue_memory_mib", "from 1 to 1048576");
+        }
+        if days(self.delivery.disable_after_days).is_none() {
+            return wrong("delivery.disable_after_days", "a number of days above 0, and at most 3650");
+        }
+        if days(self.retention.days).is_none() {
+            return wrong("retention.days", "a number of days above 0, and at most 3650");
+        }
+        if !(60..=86_400).contains(&self.oauth.token_seconds) {
+            return wrong("oauth.token_seconds", "from 60 to 86400");
+        }
+        Ok(())
+    }
+
+    /// How long events are kept, in seconds.
+    #[must_use]
+    pub fn retention_seconds(&self) -> u32 {
+        days(self.retention.days).map_or(u32::MAX, |kept| u32::try_from(kept.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    /// How long a webhook may do nothing but fail.
+    #[must_use]
+    pub fn disable_after(&self) -> Duration {
+        days(self.delivery.disable_after_days).unwrap_or(Duration::MAX)
+    }
+}
+
+fn days(days: f64) -> Option<Duration> {
+    let positive = days > 0.0 && days <= 3_650.0;
+    positive.then(|| Duration::try_from_secs_f64(days * 86_400.0).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Which source wins, and what a wrong value is told.
+
+use super::*;
+
+fn load_from(variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    load(None, variables, &Overrides::default())
+}
+
+#[test]
+fn nothing_has_to_be_set() {
+    let loaded = load_from(&[("PATH", "/bin")]).expect("the defaults");
+    assert_eq!(loaded.settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(loaded.settings.retention_seconds(), 604_800);
+}
+
+#[test]
+fn variables_set_groups_and_lists() {
+    let loaded = load_from(&[
+        ("CALLBOARD_EGRESS_ALLOW", "127.0.0.0/8, ::1"),
+        ("CALLBOARD_DELIVERY_LANE_CAPACITY", "7"),
+        ("CALLBOARD_RETENTION_DAYS", "0.5"),
+        ("CALLBOARD_ADMIN_TOKEN", "0123456789abcdef"),
+    ])
+    .expect("good settings");
+    assert_eq!(loaded.settings.egress.allow.len(), 2);
+    assert_eq!(loaded.settings.delivery.lane_capacity, 7);
+    assert_eq!(loaded.settings.retention_seconds(), 43_200);
+    assert_eq!(loaded.origins["admin_token"].0, "********");
+    assert!(!format!("{:?}", loaded.settings).contains("0123456789abcdef"));
+    let source = &loaded.origins["egress.allow"].1;
+    assert_eq!(*source, Source::Variable("CALLBOARD_EGRESS_ALLOW".to_owned()));
+}
+
+#[test]
+fn the_command_line_overrides_the_file_and_the_environment() {
+    let folder = std::env::temp_dir().join(format!("callboard-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("c.toml");
+    std::fs::write(
+        &file,
+        "listen = \"127.0.0.1:1\"\ndatabase = \"sqlite:file.db\"\n[log]\nfilter = \"warn\"\n",
+    )
+    .expect("a file");
+    let variables = [("CALLBOARD_LISTEN".to_owned(), "127.0.0.1:2".to_owned())];
+    let overrides = Overrides { listen: "127.0.0.1:3".parse().ok(), database: None };
+    let loaded = load(Some(&file), variables.into_iter(), &overrides).expect("good settings");
+    assert_eq!(loaded.settings.listen.port(), 3);
+    assert_eq!(loaded.settings.database, "sqlite:file.db");
+    assert_eq!(loaded.settings.log.filter, "warn");
+    let secret = folder.join("token");
+    std::fs::write(&secret, "a token of some length\n").expect("a file");
+    let loaded = load_from(&[("CALLBOARD_ADMIN_TOKEN_FILE", secret.to_str().expect("UTF-8"))]).expect("good");
+    assert_eq!(loaded.settings.admin_token, Some(Hidden("a token of some length".to_owned())));
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_source() {
+    let message = |variables: &[(&str, &str)]| load_from(variables).expect_err("wrong").to_string();
+    assert_eq!(
+        message(&[("CALLBOARD_DELIVERY_LANE_CAPACITY", "many")]),
+        "delivery.lane_capacity (from CALLBOARD_DELIVERY_LANE_CAPACITY): invalid type: string \"many\", expected usize"
+    );
+    assert!(message(&[("CALLBOARD_EGRESS_ALLOW", "localhost")]).contains("is no network"));
+    assert!(message(&[("CALLBOARD_ADMIN_TOKEN", "short")]).contains("at least 16"));
+    assert!(message(&[("CALLBOARD_EGRESS_ALOW", "x")]).contains("is no setting"));
+    assert!(message(&[("CALLBOARD_DATABASE", "mysql://x")]).contains("sqlite:"));
+}

@@ -1,0 +1,12 @@
+//! The program around the engine: settings, API, command line.
+//!
+//! [`app`] puts everything together; it is the only place that names a
+//! concrete database, and tests build the program through it too.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod receiver;
+pub mod shutdown;
+pub mod telemetry;

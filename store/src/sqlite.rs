@@ -1,0 +1,152 @@
+//! The storage ports on SQLite: one thread writes, a few connections read.
+//!
+//! [`writer`](self) collects what is asked for at the same time into one
+//! transaction, so that one fsync makes all of it durable. What a transaction
+//! does is in one file a subject: `events`, `claims`, `attempts`, `by_hand`,
+//! `webhooks`, `access`, `jobs`, `retention`; what only reads, in
+//! `event_list`, `deliveries`, `delivery_list` and `stats`. `log_index` keeps
+//! two indexes behind the events, because keeping them within the transaction
+//! would cost half the rate. `ports` is where all of it meets the traits.
+
+mod access;
+mod attempts;
+mod by_hand;
+mod checkpoint;
+mod claims;
+mod columns;
+mod deliveries;
+mod delivery_list;
+mod event_list;
+mod events;
+mod failure;
+mod jobs;
+mod ledger;
+mod log_index;
+mod migrations;
+mod open;
+#[cfg(test)]
+mod plans;
+mod ports;
+mod readers;
+mod retention;
+mod sql;
+mod stats;
+mod timeline;
+mod webhooks;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use callboard_domain::store::StoreError;
+use parking_lot::Mutex;
+
+use self::checkpoint::WakeCheckpoints;
+use self::failure::Failure;
+use self::ledger::{Ledger, Write};
+pub use self::open::OpenError;
+use self::open::ProcessLock;
+use self::readers::Readers;
+use self::writer::{DatabaseFile, Writer};
+
+/// How the database is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Most bytes that the file may take; a write that needs more fails as
+    /// unavailable. `None` for as many as the disk has.
+    pub max_bytes: Option<u64>,
+    /// Events that the logs may be behind before the writer takes time for
+    /// them under load. Fewer make lists cheaper to read, more keep commits
+    /// free of that work.
+    pub max_unindexed_events: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_bytes: None, max_unindexed_events: 4_000 }
+    }
+}
+
+/// A database that is open.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    checkpoints: WakeCheckpoints,
+    checkpoint_thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+/// Opens the database at `path`, makes it if it does not exist, and brings its
+/// schema up to date. Blocks while it does. What another run of the process
+/// had in its hands when it ended is due again.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(path: &Path, options: Options) -> Result<SqliteStore, OpenError> {
+    let path = path.to_owned();
+    let lock = Arc::new(ProcessLock::take(&path)?);
+    open::make_file(&path)?;
+    let mut conn = open::writer(&path, options.max_bytes)?;
+    migrations::migrate(&mut conn)?;
+    let ledger = prepare(&conn, options)?;
+    let checkpoints = WakeCheckpoints::default();
+    let system = |reason| OpenError::Unreadable { path: path.clone(), reason };
+    let thread = checkpoint::start(path.clone(), Arc::clone(&lock), checkpoints.clone()).map_err(system)?;
+    let file = DatabaseFile { path: path.clone(), options, _lock: lock };
+    let writer = Writer::start(conn, ledger, file, checkpoints.clone()).map_err(system)?;
+    Ok(SqliteStore {
+        writer,
+        readers: Readers::new(path),
+        checkpoints,
+        checkpoint_thread: Mutex::new(Some(thread)),
+    })
+}
+
+fn prepare(conn: &rusqlite::Connection, options: Options) -> Result<Ledger, OpenError> {
+    let prepared = claims::end_leases(conn).and_then(|()| Ledger::load(conn, options.max_bytes));
+    prepared.map_err(|failure| match failure {
+        Failure::Sql(error) => error.into(),
+        Failure::Corrupt(what) => OpenError::Damaged(what),
+    })
+}
+
+impl SqliteStore {
+    /// Changes how many bytes the file may take; see [`Options::max_bytes`].
+    /// It never falls below what the file takes already.
+    ///
+    /// # Errors
+    /// When the database is closed or does not answer.
+    pub async fn limit_size(&self, max_bytes: Option<u64>) -> Result<(), StoreError> {
+        let limit = move |write: &mut Write<'_>| {
+            write.ledger.max_bytes = max_bytes;
+            Ok(open::limit_size(write.conn, max_bytes)?)
+        };
+        self.writer.run(1, limit).await
+    }
+
+    /// Closes connections and ends threads, after what is under way.
+    async fn shut(&self) {
+        self.readers.close().await;
+        self.checkpoints.stop();
+        let threads = [self.checkpoint_thread.lock().take(), self.writer.stop()];
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().flatten().all(|thread| thread.join().is_ok())
+        });
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a thread of the database has panicked");
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The writer ends by itself when nobody can ask it for anything.
+        self.checkpoints.stop();
+    }
+}

@@ -1,0 +1,127 @@
+//! Retrying and calling off single deliveries, as people ask for it.
+
+use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::{MAX_ATTEMPTS, State};
+use callboard_domain::id::{DeliveryKey, TenantKey};
+use callboard_domain::store::ByHand;
+use rusqlite::Connection;
+
+use super::columns::{micros, state_code};
+use super::deliveries::{Standing, standing};
+use super::failure::Failure;
+use super::ledger::Write;
+use super::{attempts, sql};
+
+fn owned(conn: &Connection, tenant: TenantKey, delivery: DeliveryKey) -> Result<Option<Standing>, Failure> {
+    match standing(conn, delivery.0)? {
+        Some(standing) if standing.belongs_to(conn, tenant)? => Ok(Some(standing)),
+        _ => Ok(None),
+    }
+}
+
+/// Makes one delivery due at once.
+pub(super) fn retry(
+    write: &mut Write<'_>,
+    tenant: TenantKey,
+    delivery: DeliveryKey,
+    now: Timestamp,
+) -> Result<Option<ByHand>, Failure> {
+    let Some(standing) = owned(write.conn, tenant, delivery)? else { return Ok(None) };
+    if standing.leased() {
+        return Ok(Some(ByHand::OnItsWay));
+    }
+    if standing.state == State::Pending {
+        return Ok(Some(ByHand::NotInState(State::Pending)));
+    }
+    if standing.attempts >= MAX_ATTEMPTS {
+        return Ok(Some(ByHand::Exhausted));
+    }
+    if standing.state == State::Waiting {
+        sql::run(
+            write.conn,
+            "UPDATE pending SET due_at = ?2, tries = 0 WHERE delivery = ?1",
+            (delivery.0, micros(now)),
+        )?;
+    } else {
+        revive(write.conn, delivery.0, standing.attempts, now)?;
+    }
+    Ok(Some(ByHand::Done(standing.webhook)))
+}
+
+/// Lets a delivery that is over wait again, due at once. Its last attempt
+/// tells its event and webhook.
+pub(super) fn revive(conn: &Connection, delivery: i64, attempts: u32, now: Timestamp) -> Result<(), Failure> {
+    let last = attempts::attempt_key(delivery, attempts);
+    sql::run(
+        conn,
+        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries)
+         SELECT ?1, event, webhook, ?2, ?3, 0 FROM attempts WHERE key = ?4",
+        (delivery, micros(now), attempts, last),
+    )?;
+    // It leaves the index of what is failed now.
+    sql::run(
+        conn,
+        "UPDATE attempts SET state = ?2 WHERE key = ?1 AND state = ?3",
+        (last, state_code(State::Waiting), state_code(State::Failed)),
+    )
+    .map(drop)
+}
+
+/// Calls one delivery off.
+pub(super) fn cancel(
+    write: &mut Write<'_>,
+    tenant: TenantKey,
+    delivery: DeliveryKey,
+    now: Timestamp,
+) -> Result<Option<ByHand>, Failure> {
+    let Some(standing) = owned(write.conn, tenant, delivery)? else { return Ok(None) };
+    let Some(waiting) = attempts::waiting(write.conn, delivery.0)? else {
+        return Ok(Some(ByHand::NotInState(standing.state)));
+    };
+    attempts::call_off(write.conn, &waiting, "it was called off by hand", now)?;
+    Ok(Some(ByHand::Done(standing.webhook)))
+}
+
+/// The first `limit` deliveries that wait for a webhook.
+pub(super) const ORPHANS: &str =
+    "SELECT delivery, event, webhook, due_at, attempts FROM pending WHERE webhook = ?1 LIMIT ?2";
+
+/// Calls off what waits for deleted webhooks, at most `limit` deliveries.
+pub(super) fn cancel_orphans(
+    write: &mut Write<'_>,
+    webhooks: &[i64],
+    limit: usize,
+    now: Timestamp,
+) -> Result<usize, Failure> {
+    let mut rows = 0;
+    for webhook in webhooks {
+        let limit = super::columns::count(limit - rows);
+        let orphans = sql::many(write.conn, ORPHANS, (webhook, limit), |row| {
+            Ok(attempts::Waiting {
+                delivery: row.get(0)?,
+                event: row.get(1)?,
+                webhook: row.get(2)?,
+                due_at: row.get(3)?,
+                attempts: row.get(4)?,
+            })
+        })?;
+        rows += orphans.len();
+        for orphan in &orphans {
+            attempts::call_off(write.conn, orphan, "its webhook was deleted", now)?;
+        }
+    }
+    Ok(rows)
+}
+
+/// Finds deleted webhooks among the lanes. Asking the lanes, and not the
+/// webhooks, finds also what was recorded while a webhook was being deleted.
+pub(super) const ORPHANED_LANES: &str = concat!(
+    super::claims::lanes!(),
+    " SELECT lanes.webhook FROM lanes CROSS JOIN webhooks
+      WHERE webhooks.key = lanes.webhook AND webhooks.deleted_at IS NOT NULL"
+);
+
+/// Deleted webhooks for which something waits.
+pub(super) fn orphaned_lanes(conn: &Connection) -> Result<Vec<i64>, Failure> {
+    sql::many(conn, ORPHANED_LANES, [], |row| Ok(row.get(0)?))
+}

@@ -1,0 +1,134 @@
+//! Moves pages from the write-ahead log into the file, beside the writer, so
+//! that no commit waits for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+use super::failure::Failure;
+use super::open::{self, ProcessLock};
+use super::sql;
+
+/// Pages in the log that are not in the file yet, at which the thread is
+/// woken: 4 MiB.
+const WAKE_PAGES: i64 = 1_024;
+
+/// Pages in the log, at which the writer starts it anew: 64 MiB. Without that
+/// the log would grow for as long as the load lasts, because it only starts
+/// anew when all of it is in the file, and under load there is always a rest.
+pub(super) const RESTART_PAGES: i64 = 16_384;
+
+/// How long starting the log anew may wait for readers.
+const READERS: Duration = Duration::from_millis(50);
+
+#[derive(Default)]
+struct Signal {
+    wanted: bool,
+    stopped: bool,
+}
+
+/// Wakes the thread.
+#[derive(Clone, Default)]
+pub(super) struct WakeCheckpoints {
+    signal: Arc<(Mutex<Signal>, Condvar)>,
+}
+
+impl WakeCheckpoints {
+    fn wake(&self) {
+        let (signal, changed) = &*self.signal;
+        signal.lock().wanted = true;
+        changed.notify_one();
+    }
+
+    /// Ends the thread once it has done what it is doing.
+    pub(super) fn stop(&self) {
+        let (signal, changed) = &*self.signal;
+        signal.lock().stopped = true;
+        changed.notify_one();
+    }
+
+    /// Waits to be woken; false means to end.
+    fn wait(&self) -> bool {
+        let (signal, changed) = &*self.signal;
+        let mut signal = signal.lock();
+        while !signal.wanted && !signal.stopped {
+            changed.wait(&mut signal);
+        }
+        signal.wanted = false;
+        !signal.stopped
+    }
+}
+
+/// Starts the thread.
+pub(super) fn start(
+    path: PathBuf,
+    lock: Arc<ProcessLock>,
+    wake: WakeCheckpoints,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
+        // This connection stays open between checkpoints on purpose: while it
+        // is there, the writer can come and go without the log being read
+        // anew, which might bring back a commit that was reported as failed.
+        let mut conn = None;
+        while wake.wait() {
+            if let Err(failure) = passive(&path, &mut conn) {
+                tracing::warn!(?failure, "the log could not be written back; it grows until that succeeds");
+                conn = conn.filter(|_| !failure.spoils_connection());
+            }
+        }
+        drop((conn, lock));
+    })
+}
+
+fn passive(path: &std::path::Path, conn: &mut Option<Connection>) -> Result<(), Failure> {
+    let conn = match conn {
+        Some(conn) => conn,
+        None => conn.insert(open::checkpointer(path)?),
+    };
+    checkpoint(conn, "PASSIVE").map(drop)
+}
+
+/// Pages in the log, and how many of them are in the file.
+fn checkpoint(conn: &Connection, mode: &str) -> Result<(i64, i64), Failure> {
+    let statement = format!("PRAGMA wal_checkpoint({mode})");
+    let pages = sql::one(conn, &statement, [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+    Ok(pages.unwrap_or((0, 0)))
+}
+
+/// To be called by the writer between transactions: wakes the thread when the
+/// log has grown, and starts the log anew at `restart_at` pages. Returns when
+/// to do so next.
+pub(super) fn tend(writer: &Connection, wake: &WakeCheckpoints, restart_at: i64) -> i64 {
+    let Ok((pages, written_back)) = checkpoint(writer, "NOOP") else { return restart_at };
+    if pages >= restart_at {
+        if restart(writer).is_ok_and(|(rest, _)| rest < pages) {
+            return RESTART_PAGES;
+        }
+        // A reader stood in the way: not again at once, because each try may
+        // hold up the commits behind it.
+        return pages + WAKE_PAGES;
+    }
+    if pages - written_back >= WAKE_PAGES {
+        wake.wake();
+    }
+    if pages < RESTART_PAGES { RESTART_PAGES } else { restart_at }
+}
+
+fn restart(writer: &Connection) -> Result<(i64, i64), Failure> {
+    writer.busy_timeout(READERS)?;
+    let outcome = checkpoint(writer, "RESTART").and_then(|_| checkpoint(writer, "NOOP"));
+    writer.busy_timeout(open::BUSY)?;
+    outcome
+}
+
+/// Writes all of the log back and empties it, when nobody else is there.
+pub(super) fn finish(writer: &Connection) {
+    if let Err(failure) = checkpoint(writer, "TRUNCATE") {
+        // Nothing is lost: the log is read when the database is next opened.
+        tracing::warn!(?failure, "the log could not be written back while closing");
+    }
+}

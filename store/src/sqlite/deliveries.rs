@@ -1,0 +1,135 @@
+//! Reads deliveries back: where each stands, and what was tried.
+
+use callboard_domain::delivery::{DeliverySummary, LoggedAttempt, State};
+use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookKey};
+use callboard_domain::store::{Listed, Page};
+use rusqlite::Connection;
+
+use super::attempts::{self, AttemptRow};
+use super::claims::unleased;
+use super::columns::{parsed, timestamp};
+use super::failure::Failure;
+use super::sql;
+
+/// Where a delivery stands, before its event is read.
+pub(super) struct Standing {
+    delivery: i64,
+    event: i64,
+    pub(super) webhook: WebhookKey,
+    pub(super) state: State,
+    pub(super) attempts: u32,
+    due_at: Option<i64>,
+    last: Option<LoggedAttempt>,
+}
+
+/// What of an event to ask for.
+#[derive(Default)]
+pub(super) struct Wanted<'a> {
+    pub(super) tenant: Option<TenantKey>,
+    pub(super) type_name: Option<&'a str>,
+    pub(super) subject_id: Option<&'a str>,
+}
+
+/// Where the delivery stands; `None` when there is none, or it is pruned.
+pub(super) fn standing(conn: &Connection, delivery: i64) -> Result<Option<Standing>, Failure> {
+    let waiting = attempts::waiting(conn, delivery)?;
+    let last = attempts::of_delivery(conn, delivery, 1)?.pop();
+    Ok(match (waiting, last) {
+        (Some(waiting), last) => Some(Standing {
+            delivery,
+            event: waiting.event,
+            webhook: WebhookKey(waiting.webhook),
+            state: waiting.state(),
+            attempts: waiting.attempts,
+            due_at: Some(waiting.due_at),
+            last: last.map(|row| row.logged),
+        }),
+        (None, Some(AttemptRow { event, webhook, logged })) => Some(Standing {
+            delivery,
+            event,
+            webhook: WebhookKey(webhook),
+            state: logged.state,
+            attempts: logged.number,
+            due_at: None,
+            last: Some(logged),
+        }),
+        (None, None) => None,
+    })
+}
+
+impl Standing {
+    /// Whether it is in the hands of the running process.
+    pub(super) fn leased(&self) -> bool {
+        self.due_at == Some(super::columns::LEASED)
+    }
+
+    /// Whether its event is the tenant's.
+    pub(super) fn belongs_to(&self, conn: &Connection, tenant: TenantKey) -> Result<bool, Failure> {
+        let owner = sql::value::<i64>(conn, "SELECT tenant FROM events WHERE key = ?1", [self.event])?;
+        Ok(owner == Some(tenant.0))
+    }
+
+    /// Reads what is missing for a list; `None` when the event is not the one
+    /// wanted.
+    pub(super) fn summary(
+        self,
+        conn: &Connection,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<DeliverySummary>, Failure> {
+        sql::one(
+            conn,
+            "SELECT id, type, subject, accepted_at FROM events
+             WHERE key = ?1 AND (?2 IS NULL OR tenant = ?2)
+               AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR subject = ?4)",
+            (self.event, wanted.tenant.map(|tenant| tenant.0), wanted.type_name, wanted.subject_id),
+            |row| {
+                Ok(DeliverySummary {
+                    key: DeliveryKey(self.delivery),
+                    webhook: self.webhook,
+                    event: EventKey(self.event),
+                    event_id: parsed(&row.get::<_, String>(0)?, "event id")?,
+                    type_name: row.get(1)?,
+                    subject_id: row.get(2)?,
+                    created_at: timestamp(row.get(3)?)?,
+                    state: self.state,
+                    attempts: self.attempts,
+                    next_attempt_at: unleased(self.due_at)?,
+                    last_attempt: self.last,
+                })
+            },
+        )
+    }
+}
+
+/// One delivery with all its attempts, oldest first.
+pub(super) fn one(
+    conn: &Connection,
+    tenant: TenantKey,
+    delivery: DeliveryKey,
+) -> Result<Option<(DeliverySummary, Vec<LoggedAttempt>)>, Failure> {
+    let Some(standing) = standing(conn, delivery.0)? else { return Ok(None) };
+    let wanted = Wanted { tenant: Some(tenant), ..Wanted::default() };
+    let Some(summary) = standing.summary(conn, &wanted)? else { return Ok(None) };
+    let attempts = attempts::of_delivery(conn, delivery.0, attempts::NUMBERS)?;
+    Ok(Some((summary, attempts.into_iter().rev().map(|row| row.logged).collect())))
+}
+
+/// The deliveries of one event, in the order of their making.
+pub(super) fn of_event(
+    conn: &Connection,
+    event: EventKey,
+    page: Page,
+) -> Result<Listed<DeliverySummary>, Failure> {
+    let sql = "SELECT first_delivery, first_delivery + length(webhooks) / 4 FROM events WHERE key = ?1";
+    let range = sql::one(conn, sql, [event.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (first, end): (i64, i64) = range.unwrap_or_default();
+    let start = page.after.map_or(first, |after| first.max(after.saturating_add(1)));
+    let stop = end.min(start.saturating_add(super::columns::count(page.limit.max(1))));
+    let mut items = Vec::new();
+    for delivery in start..stop {
+        if let Some(standing) = standing(conn, delivery)? {
+            items.extend(standing.summary(conn, &Wanted::default())?);
+        }
+    }
+    Ok(Listed { items, next: (start < stop && stop < end).then_some(stop - 1) })
+}

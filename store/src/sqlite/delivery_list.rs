@@ -1,0 +1,89 @@
+//! Lists a webhook's deliveries, newest first, at any size of the database.
+
+use callboard_domain::delivery::{DeliverySummary, State};
+use callboard_domain::id::WebhookKey;
+use callboard_domain::store::{DeliveryFilter, Listed, Page};
+use rusqlite::Connection;
+
+use super::attempts::{NUMBERS, first_key};
+use super::columns::{before, count};
+use super::deliveries::{Wanted, standing};
+use super::failure::Failure;
+use super::{log_index, sql, timeline};
+
+/// Deliveries looked at for one page, when not each that is looked at fits.
+const LOOKED_AT: usize = 5_000;
+
+/// Waiting deliveries up to which they are sorted instead of looked for.
+const SORTED: usize = 10_000;
+
+/// What is failed now, the newest first.
+pub(super) const FAILED: &str = "SELECT key / 1024 FROM attempts
+    WHERE webhook = ?1 AND state = 3 AND key >= ?2 AND key < ?3 ORDER BY key DESC LIMIT ?4";
+
+/// What waits, in no order.
+pub(super) const QUEUED: &str = "SELECT delivery FROM pending WHERE webhook = ?1 LIMIT ?2";
+
+/// A page of the webhook's deliveries. With a filter it may be short of the
+/// limit, even empty, while more follow.
+pub(super) fn list(
+    conn: &Connection,
+    webhook: WebhookKey,
+    filter: &DeliveryFilter,
+    page: Page,
+) -> Result<Listed<DeliverySummary>, Failure> {
+    let (from, to) = timeline::span(conn, filter.since, filter.until)?;
+    let range = (from.first_delivery, to.first_delivery.min(before(page)));
+    let limit = page.limit.max(1);
+    let exact = filter.states.is_empty() && filter.type_name.is_none() && filter.subject_id.is_none();
+    // One more than needed tells whether more follow.
+    let look = if exact { limit.saturating_add(1) } else { LOOKED_AT.max(limit) };
+    let candidates = candidates(conn, webhook, &filter.states, range, look)?;
+    let wanted = Wanted {
+        tenant: None,
+        type_name: filter.type_name.as_deref(),
+        subject_id: filter.subject_id.as_deref(),
+    };
+    let mut items = Vec::new();
+    for (index, delivery) in candidates.iter().copied().enumerate() {
+        let standing = standing(conn, delivery)?;
+        let fits = |state| filter.states.is_empty() || filter.states.contains(&state);
+        if let Some(standing) = standing.filter(|standing| fits(standing.state)) {
+            items.extend(standing.summary(conn, &wanted)?);
+        }
+        let more = index + 1 < candidates.len() || (!exact && candidates.len() == look);
+        if more && (items.len() == limit || index + 1 == candidates.len()) {
+            return Ok(Listed { items, next: Some(delivery) });
+        }
+    }
+    Ok(Listed { items, next: None })
+}
+
+/// The keys from `range` that may be in one of `states`, the newest first, at
+/// most `look`, from whichever index holds the fewest others.
+fn candidates(
+    conn: &Connection,
+    webhook: WebhookKey,
+    states: &[State],
+    (from, to): (i64, i64),
+    look: usize,
+) -> Result<Vec<i64>, Failure> {
+    let only = |some: &[State]| !states.is_empty() && states.iter().all(|state| some.contains(state));
+    if only(&[State::Failed]) {
+        let keys = (webhook.0, first_key(from), first_key(to), count(look));
+        return sql::many(conn, FAILED, keys, |row| Ok(row.get(0)?));
+    }
+    if only(&[State::Pending, State::Waiting]) {
+        let mut queued =
+            sql::many(conn, QUEUED, (webhook.0, count(SORTED + 1)), |row| Ok(row.get::<_, i64>(0)?))?;
+        if queued.len() <= SORTED {
+            queued.retain(|delivery| (from..to).contains(delivery));
+            queued.sort_unstable_by(|left, right| right.cmp(left));
+            queued.truncate(look);
+            return Ok(queued);
+        }
+    }
+    log_index::deliveries(conn, webhook, (from, to), look)
+}
+
+const _: () = assert!(NUMBERS == 1_024, "FAILED and the schema spell it out");

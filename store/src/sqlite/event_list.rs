@@ -1,0 +1,59 @@
+//! Lists a tenant's events, newest first, at any size of the database.
+
+use callboard_domain::delivery::StoredEvent;
+use callboard_domain::id::TenantKey;
+use callboard_domain::store::{EventFilter, Listed, Page};
+use rusqlite::Connection;
+
+use super::columns::before;
+use super::events::{stored_event, stored_event_columns};
+use super::failure::Failure;
+use super::{log_index, sql, timeline};
+
+/// Events looked at for one page, when not each that is looked at fits.
+const LOOKED_AT: usize = 5_000;
+
+/// A page of the tenant's events. With a filter it may be short of the limit,
+/// even empty, while more follow.
+pub(super) fn list(
+    conn: &Connection,
+    tenant: TenantKey,
+    filter: &EventFilter,
+    page: Page,
+) -> Result<Listed<StoredEvent>, Failure> {
+    let (from, to) = timeline::span(conn, filter.since, filter.until)?;
+    let range = (from.event, to.event.min(before(page)));
+    let facet = match filter {
+        EventFilter { subject_id: Some(subject), .. } => log_index::subject_facet(subject),
+        EventFilter { type_name: Some(type_name), .. } => log_index::type_facet(type_name),
+        _ => log_index::EVERY,
+    };
+    let limit = page.limit.max(1);
+    let exact = facet == log_index::EVERY;
+    // One more than needed tells whether more follow.
+    let look = if exact { limit.saturating_add(1) } else { LOOKED_AT.max(limit) };
+    let candidates = log_index::events(conn, tenant, facet, range, look)?;
+    let mut items = Vec::new();
+    for (index, key) in candidates.iter().copied().enumerate() {
+        items.extend(fitting(conn, key, filter)?);
+        let more = index + 1 < candidates.len() || (!exact && candidates.len() == look);
+        if more && (items.len() == limit || index + 1 == candidates.len()) {
+            return Ok(Listed { items, next: Some(key) });
+        }
+    }
+    Ok(Listed { items, next: None })
+}
+
+/// The event, if the filter lets it through; its body is not read otherwise.
+fn fitting(conn: &Connection, key: i64, filter: &EventFilter) -> Result<Option<StoredEvent>, Failure> {
+    sql::one(
+        conn,
+        concat!(
+            "SELECT ",
+            stored_event_columns!(),
+            " FROM events WHERE key = ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR subject = ?3)"
+        ),
+        (key, &filter.type_name, &filter.subject_id),
+        stored_event,
+    )
+}

@@ -1,0 +1,157 @@
+//! The two logs, of deliveries by webhook and of events by tenant, written in
+//! sorted batches behind the events.
+//!
+//! Writing them within the transaction that records the events would touch a
+//! page a webhook and event. So they follow, and whoever reads them adds the
+//! events that are not in them yet: the tail, which stays short.
+
+use callboard_domain::id::{TenantKey, WebhookKey};
+use rusqlite::Connection;
+
+use super::events::{hash64, unpack};
+use super::failure::Failure;
+use super::ledger::Write;
+use super::sql;
+
+/// Most events of one batch.
+const BATCH: i64 = 1_000;
+
+/// Rows after which a batch takes no further event.
+const BATCH_ROWS: usize = 10_000;
+
+/// The facet that every event of a tenant has.
+pub(super) const EVERY: i64 = 0;
+
+/// The facet of events of a type.
+pub(super) fn type_facet(type_name: &str) -> i64 {
+    facet(&[b"type:", type_name.as_bytes()])
+}
+
+/// The facet of events about a subject.
+pub(super) fn subject_facet(subject_id: &str) -> i64 {
+    facet(&[b"subject:", subject_id.as_bytes()])
+}
+
+/// Rows are verified, so it only has to differ mostly, and from [`EVERY`].
+fn facet(parts: &[&[u8]]) -> i64 {
+    (hash64(parts) >> 1).max(1).cast_signed()
+}
+
+struct Unindexed {
+    key: i64,
+    tenant: i64,
+    facets: [i64; 3],
+    first_delivery: i64,
+    webhooks: Vec<u8>,
+}
+
+/// Takes the next batch of events into the logs.
+pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
+    let batch = sql::many(
+        write.conn,
+        "SELECT key, tenant, type, subject, first_delivery, webhooks FROM events
+         WHERE key > ?1 ORDER BY key LIMIT ?2",
+        (write.ledger.marks.indexed, BATCH),
+        |row| {
+            let (type_name, subject): (String, String) = (row.get(2)?, row.get(3)?);
+            Ok(Unindexed {
+                key: row.get(0)?,
+                tenant: row.get(1)?,
+                facets: [EVERY, type_facet(&type_name), subject_facet(&subject)],
+                first_delivery: row.get(4)?,
+                webhooks: row.get(5)?,
+            })
+        },
+    )?;
+    // An empty batch means that the events up to here are gone.
+    let mut indexed = write.ledger.marks.next_event - 1;
+    let (mut deliveries, mut facets) = (Vec::new(), Vec::new());
+    for event in &batch {
+        deliveries.extend(unpack(&event.webhooks).map(|webhook| webhook.0).zip(event.first_delivery..));
+        facets.extend(event.facets.map(|facet| (event.tenant, facet, event.key)));
+        indexed = event.key;
+        if deliveries.len() + facets.len() >= BATCH_ROWS {
+            break;
+        }
+    }
+    deliveries.sort_unstable();
+    facets.sort_unstable();
+    for row in deliveries {
+        sql::run(write.conn, "INSERT INTO delivery_log (webhook, delivery) VALUES (?1, ?2)", row)?;
+    }
+    for row in facets {
+        sql::run(write.conn, "INSERT INTO event_log (tenant, facet, event) VALUES (?1, ?2, ?3)", row)?;
+    }
+    write.ledger.marks.indexed = indexed;
+    write.set_mark("indexed", indexed)
+}
+
+/// The last event that is in the logs, as the snapshot of `conn` has it.
+fn indexed(conn: &Connection) -> Result<i64, Failure> {
+    Ok(sql::value(conn, "SELECT value FROM marks WHERE name = 'indexed'", [])?.unwrap_or(0))
+}
+
+/// Reads a webhook's log.
+pub(super) const DELIVERIES: &str = "SELECT delivery FROM delivery_log
+    WHERE webhook = ?1 AND delivery >= ?2 AND delivery < ?3 ORDER BY delivery DESC LIMIT ?4";
+
+/// A webhook's deliveries from `from` to before `to`, the newest first, at
+/// most `limit`.
+pub(super) fn deliveries(
+    conn: &Connection,
+    webhook: WebhookKey,
+    (from, to): (i64, i64),
+    limit: usize,
+) -> Result<Vec<i64>, Failure> {
+    let mut found = Vec::new();
+    let mut statement =
+        conn.prepare_cached("SELECT first_delivery, webhooks FROM events WHERE key > ?1 ORDER BY key DESC")?;
+    let mut tail = statement.query([indexed(conn)?])?;
+    while let Some(row) = tail.next()? {
+        let first: i64 = row.get(0)?;
+        let webhooks = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let wanted =
+            |(key, heard): (i64, WebhookKey)| (heard == webhook && (from..to).contains(&key)).then_some(key);
+        let numbered: Vec<_> = (first..).zip(unpack(webhooks)).collect();
+        found.extend(numbered.into_iter().rev().filter_map(wanted));
+        if first < from || found.len() >= limit {
+            break;
+        }
+    }
+    found.truncate(limit);
+    let rest = super::columns::count(limit - found.len());
+    found.extend(sql::many(conn, DELIVERIES, (webhook.0, from, to, rest), |row| Ok(row.get::<_, i64>(0)?))?);
+    Ok(found)
+}
+
+/// Reads a facet's log.
+pub(super) const EVENTS: &str = "SELECT event FROM event_log
+    WHERE tenant = ?1 AND facet = ?2 AND event >= ?3 AND event < ?4 ORDER BY event DESC LIMIT ?5";
+
+/// A tenant's events from `from` to before `to`, the newest first, at most
+/// `limit`: those in the log have the facet, those of the tail are all there.
+pub(super) fn events(
+    conn: &Connection,
+    tenant: TenantKey,
+    facet: i64,
+    (from, to): (i64, i64),
+    limit: usize,
+) -> Result<Vec<i64>, Failure> {
+    let count = super::columns::count;
+    let indexed = indexed(conn)?;
+    let mut found = sql::many(
+        conn,
+        "SELECT key FROM events WHERE key > ?1 AND key >= ?2 AND key < ?3 AND tenant = ?4
+         ORDER BY key DESC LIMIT ?5",
+        (indexed, from, to, tenant.0, count(limit)),
+        |row| Ok(row.get(0)?),
+    )?;
+    let rest = count(limit - found.len());
+    found.extend(sql::many(
+        conn,
+        EVENTS,
+        (tenant.0, facet, from, to, rest),
+        |row| Ok(row.get::<_, i64>(0)?),
+    )?);
+    Ok(found)
+}

@@ -1,0 +1,83 @@
+//! Brings the schema of a database up to date, one embedded file a version.
+
+use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
+
+use super::open::OpenError;
+
+/// Every version's statements, oldest first. A file that was released is
+/// never changed: databases remember its checksum.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_initial.sql"))];
+
+/// Applies what is missing, in one transaction.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let applied = applied(&transaction)?;
+    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if let Some((found, _)) = applied.iter().find(|(version, _)| *version > newest) {
+        return Err(OpenError::NewerSchema { found: *found, known: newest });
+    }
+    for (version, statements) in MIGRATIONS {
+        let checksum = Sha256::digest(statements.as_bytes()).to_vec();
+        match applied.iter().find(|(found, _)| found == version) {
+            Some((_, found)) if *found == checksum => {}
+            Some(_) => return Err(OpenError::ChangedMigration { version: *version }),
+            None => {
+                transaction.execute_batch(statements)?;
+                transaction.execute("INSERT INTO migrations VALUES (?1, ?2)", (version, checksum))?;
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The versions that are applied, with their checksums.
+fn applied(conn: &Connection) -> Result<Vec<(i64, Vec<u8>)>, OpenError> {
+    let tables = |filter: &str| {
+        conn.query_row(&format!("SELECT count(*) FROM sqlite_schema WHERE {filter}"), [], |row| {
+            row.get::<_, i64>(0)
+        })
+    };
+    if tables("name = 'migrations'")? == 0 {
+        if tables("true")? > 0 {
+            return Err(OpenError::Foreign);
+        }
+        conn.execute_batch(
+            "CREATE TABLE migrations (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT",
+        )?;
+        return Ok(Vec::new());
+    }
+    let mut statement = conn.prepare("SELECT version, checksum FROM migrations ORDER BY version")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbered_without_gaps_and_apply_once() {
+        assert!(MIGRATIONS.iter().map(|(version, _)| *version).eq(1..=MIGRATIONS.len() as i64));
+        let mut conn = Connection::open_in_memory().expect("a database");
+        migrate(&mut conn).expect("the schema");
+        migrate(&mut conn).expect("the same schema");
+    }
+
+    #[test]
+    fn what_another_version_made_is_refused() {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        migrate(&mut conn).expect("the schema");
+        conn.execute("UPDATE migrations SET checksum = x'00' WHERE version = 1", []).expect("an update");
+        assert!(matches!(migrate(&mut conn), Err(OpenError::ChangedMigration { version: 1 })));
+        conn.execute("INSERT INTO migrations VALUES (99, x'00')", []).expect("a row");
+        assert!(matches!(migrate(&mut conn), Err(OpenError::NewerSchema { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_left_alone() {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        conn.execute_batch("CREATE TABLE bookmarks (url TEXT)").expect("a table");
+        assert!(matches!(migrate(&mut conn), Err(OpenError::Foreign)));
+    }
+}

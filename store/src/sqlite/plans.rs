@@ -1,0 +1,64 @@
+//! Asks SQLite how it would run the statements that must cost the same at any
+//! size, so that a change that makes one of them read a whole table is seen.
+
+use rusqlite::Connection;
+
+use super::{by_hand, claims, delivery_list, jobs, log_index, migrations, stats};
+
+fn plan(conn: &Connection, sql: &str) -> String {
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
+    let unbound = rusqlite::params_from_iter(vec![None::<i64>; statement.parameter_count()]);
+    let steps = statement.query_map(unbound, |row| row.get::<_, String>(3)).expect("a plan");
+    steps.collect::<Result<Vec<_>, _>>().expect("a plan").join("\n")
+}
+
+#[test]
+fn statements_use_their_index_and_sort_nothing() {
+    let mut conn = Connection::open_in_memory().expect("a database");
+    migrations::migrate(&mut conn).expect("the schema");
+    for (sql, step) in [
+        (claims::DUE, "SEARCH pending USING INDEX pending_due (webhook=? AND due_at<?)"),
+        (claims::NEXT_DUE, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
+        (stats::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
+        (by_hand::ORPHANS, "SEARCH pending USING INDEX pending_due (webhook=?)"),
+        (
+            delivery_list::FAILED,
+            "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND rowid>? AND rowid<?)",
+        ),
+        (delivery_list::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
+        (jobs::FAILED, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=?)"),
+        (
+            jobs::NEXT_FAILED,
+            "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            log_index::DELIVERIES,
+            "SEARCH delivery_log USING PRIMARY KEY (webhook=? AND delivery>? AND delivery<?)",
+        ),
+        (
+            log_index::EVENTS,
+            "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
+        ),
+        (super::events::BY_ID, "SEARCH events USING INDEX events_id (id_key=?)"),
+        (super::timeline::FROM, "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
+        (super::attempts::OF_DELIVERY, "SEARCH attempts USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    ] {
+        let plan = plan(&conn, sql);
+        assert!(plan.contains(step), "{sql}\n{plan}");
+        assert!(!plan.contains("SCAN") || plan.contains("SCAN (subquery"), "{sql}\n{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+    }
+}
+
+#[test]
+fn lanes_are_stepped_over_and_not_walked_through() {
+    let mut conn = Connection::open_in_memory().expect("a database");
+    migrations::migrate(&mut conn).expect("the schema");
+    for sql in [claims::WAITING, claims::END_LEASES, by_hand::ORPHANED_LANES] {
+        let plan = plan(&conn, sql);
+        assert!(plan.contains("SEARCH pending USING COVERING INDEX pending_due (webhook>?)"), "{plan}");
+        for table in ["pending", "leased", "webhooks", "events"] {
+            assert!(!plan.contains(&format!("SCAN {table}")), "{plan}");
+        }
+    }
+}

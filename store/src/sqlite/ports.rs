@@ -1,0 +1,331 @@
+//! The ports: each method brings its work to the writer or to a reader.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use callboard_domain::access::{Client, Tenant};
+use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, StoredEvent};
+use callboard_domain::id::{ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey};
+use callboard_domain::id::{WebhookId, WebhookKey};
+use callboard_domain::job::{Job, JobState};
+use callboard_domain::signing::Secret;
+use callboard_domain::stats::WebhookStats;
+use callboard_domain::store::{
+    AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
+    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
+    UpkeepStore, WebhookStore,
+};
+use callboard_domain::webhook::{Settings, Status, Webhook};
+
+use super::ledger::Write;
+use super::{
+    SqliteStore, access, attempts, by_hand, claims, deliveries, delivery_list, event_list, events, jobs,
+    retention, stats, webhooks,
+};
+
+/// Rows that a small change writes, about.
+const FEW: usize = 4;
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    async fn record_events(
+        &self,
+        tenant: TenantKey,
+        events: Vec<NewEvent>,
+        now: Timestamp,
+    ) -> Result<Vec<Recorded>, RecordError> {
+        let rows = events.iter().map(|new| 1 + new.deliveries.len()).sum();
+        let record = move |write: &mut Write<'_>| events::record(write, tenant, &events, now);
+        self.writer.run(rows, record).await?.map_err(RecordError::Conflict)
+    }
+
+    async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>> {
+        let id = id.clone();
+        self.readers.run(move |conn| events::by_id(conn, tenant, &id)).await
+    }
+
+    async fn list_events(
+        &self,
+        tenant: TenantKey,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Listed<StoredEvent>> {
+        self.readers.run(move |conn| event_list::list(conn, tenant, &filter, page)).await
+    }
+
+    async fn deliveries_of_event(&self, event: EventKey, page: Page) -> Result<Listed<DeliverySummary>> {
+        self.readers.run(move |conn| deliveries::of_event(conn, event, page)).await
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for SqliteStore {
+    async fn claim_due(
+        &self,
+        lanes: Vec<ClaimRequest>,
+        now: Timestamp,
+        max_bytes: usize,
+    ) -> Result<Vec<LaneClaim>> {
+        let rows = lanes.iter().map(|lane| lane.limit).sum();
+        self.writer.run(rows, move |write| claims::claim(write, &lanes, now, max_bytes)).await
+    }
+
+    async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>) -> Result<()> {
+        let details = attempts::details(&attempts)?;
+        let rows = 2 * attempts.len();
+        self.writer.run(rows, move |write| attempts::finish(write, &attempts, &details)).await
+    }
+
+    async fn release(&self, deliveries: Vec<DeliveryKey>, now: Timestamp) -> Result<()> {
+        self.writer.run(deliveries.len(), move |write| claims::release(write, &deliveries, now)).await
+    }
+
+    async fn waiting_lanes(&self) -> Result<Vec<(WebhookKey, Timestamp)>> {
+        self.readers.run(claims::waiting).await
+    }
+
+    async fn delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+    ) -> Result<Option<(DeliverySummary, Vec<LoggedAttempt>)>> {
+        self.readers.run(move |conn| deliveries::one(conn, tenant, delivery)).await
+    }
+
+    async fn list_deliveries(
+        &self,
+        webhook: WebhookKey,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Listed<DeliverySummary>> {
+        self.readers.run(move |conn| delivery_list::list(conn, webhook, &filter, page)).await
+    }
+
+    async fn retry_delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+        now: Timestamp,
+    ) -> Result<Option<ByHand>> {
+        self.writer.run(FEW, move |write| by_hand::retry(write, tenant, delivery, now)).await
+    }
+
+    async fn cancel_delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+        now: Timestamp,
+    ) -> Result<Option<ByHand>> {
+        self.writer.run(FEW, move |write| by_hand::cancel(write, tenant, delivery, now)).await
+    }
+
+    async fn webhook_stats(&self, webhook: WebhookKey, since: Timestamp) -> Result<WebhookStats> {
+        self.readers.run(move |conn| stats::of_webhook(conn, webhook, since)).await
+    }
+}
+
+#[async_trait]
+impl WebhookStore for SqliteStore {
+    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook> {
+        let settings = webhooks::settings_text(&webhook.settings)?;
+        self.writer.run(FEW, move |write| webhooks::create(write, tenant, &webhook, &settings)).await
+    }
+
+    async fn update_webhook(
+        &self,
+        tenant: TenantKey,
+        id: WebhookId,
+        revision: i64,
+        settings: Settings,
+        status: Status,
+        now: Timestamp,
+    ) -> Result<Option<Edited>> {
+        let text = webhooks::settings_text(&settings)?;
+        let update =
+            move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&text, status), now);
+        self.writer.run(FEW, update).await
+    }
+
+    async fn disable_webhook(
+        &self,
+        key: WebhookKey,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>> {
+        self.writer.run(FEW, move |write| webhooks::disable(write, key, &reason, now)).await
+    }
+
+    async fn set_failing_since(&self, key: WebhookKey, since: Option<Timestamp>) -> Result<()> {
+        self.writer.run(FEW, move |write| webhooks::set_failing_since(write, key, since)).await
+    }
+
+    async fn delete_webhook(
+        &self,
+        tenant: TenantKey,
+        id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<WebhookKey>> {
+        self.writer.run(FEW, move |write| webhooks::delete(write, tenant, id, now)).await
+    }
+
+    async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
+        self.readers.run(move |conn| webhooks::by_id(conn, tenant, id)).await
+    }
+
+    async fn webhook_by_key(&self, key: WebhookKey) -> Result<Option<Webhook>> {
+        self.readers.run(move |conn| webhooks::by_key(conn, key)).await
+    }
+
+    async fn list_webhooks(&self, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>> {
+        self.readers.run(move |conn| webhooks::list(conn, tenant, page)).await
+    }
+
+    async fn webhooks_of(&self, tenant: TenantKey) -> Result<Vec<Webhook>> {
+        self.readers.run(move |conn| webhooks::all(conn, tenant)).await
+    }
+
+    async fn rotate_secret(
+        &self,
+        tenant: TenantKey,
+        id: WebhookId,
+        secret: Secret,
+        now: Timestamp,
+        overlap_until: Timestamp,
+    ) -> Result<Option<Webhook>> {
+        let rotate =
+            move |write: &mut Write<'_>| webhooks::rotate(write, tenant, id, &secret, now, overlap_until);
+        self.writer.run(FEW, rotate).await
+    }
+}
+
+#[async_trait]
+impl AccessStore for SqliteStore {
+    async fn create_tenant(
+        &self,
+        id: TenantId,
+        name: String,
+        retention_seconds: Option<u32>,
+        now: Timestamp,
+    ) -> Result<Option<Tenant>> {
+        let create =
+            move |write: &mut Write<'_>| access::create_tenant(write, &id, &name, retention_seconds, now);
+        self.writer.run(FEW, create).await
+    }
+
+    async fn update_tenant(
+        &self,
+        id: &TenantId,
+        name: String,
+        retention_seconds: Option<u32>,
+    ) -> Result<Option<Tenant>> {
+        let id = id.clone();
+        let update = move |write: &mut Write<'_>| access::update_tenant(write, &id, &name, retention_seconds);
+        self.writer.run(FEW, update).await
+    }
+
+    async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        let id = id.clone();
+        self.readers.run(move |conn| access::tenant(conn, &id)).await
+    }
+
+    async fn tenant_by_key(&self, key: TenantKey) -> Result<Option<Tenant>> {
+        self.readers.run(move |conn| access::tenant_by_key(conn, key)).await
+    }
+
+    async fn list_tenants(&self, page: Page) -> Result<Listed<Tenant>> {
+        self.readers.run(move |conn| access::list_tenants(conn, page)).await
+    }
+
+    async fn create_client(&self, tenant: TenantKey, client: NewClient) -> Result<Client> {
+        self.writer.run(FEW, move |write| access::create_client(write, tenant, &client)).await
+    }
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
+        let id = id.clone();
+        self.readers.run(move |conn| access::client(conn, &id)).await
+    }
+
+    async fn list_clients(&self, tenant: TenantKey, page: Page) -> Result<Listed<Client>> {
+        self.readers.run(move |conn| access::list_clients(conn, tenant, page)).await
+    }
+
+    async fn set_client_enabled(
+        &self,
+        tenant: TenantKey,
+        id: &ClientId,
+        enabled: bool,
+    ) -> Result<Option<Client>> {
+        let id = id.clone();
+        self.writer.run(FEW, move |write| access::set_client_enabled(write, tenant, &id, enabled)).await
+    }
+
+    async fn delete_client(&self, tenant: TenantKey, id: &ClientId) -> Result<bool> {
+        let id = id.clone();
+        self.writer.run(FEW, move |write| access::delete_client(write, tenant, &id)).await
+    }
+
+    async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {
+        let name = name.to_owned();
+        self.writer.run(FEW, move |write| access::deployment_value(write, &name, &value)).await
+    }
+}
+
+#[async_trait]
+impl UpkeepStore for SqliteStore {
+    async fn create_retry_job(&self, tenant: TenantKey, webhook: WebhookKey, now: Timestamp) -> Result<Job> {
+        let work = self.readers.run(move |conn| jobs::measure(conn, webhook)).await?;
+        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, work, now)).await
+    }
+
+    async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {
+        self.readers.run(move |conn| jobs::one(conn, tenant, job)).await
+    }
+
+    async fn list_jobs(&self, tenant: TenantKey, page: Page) -> Result<Listed<Job>> {
+        self.readers.run(move |conn| jobs::list(conn, tenant, page)).await
+    }
+
+    async fn running_jobs(&self) -> Result<Vec<Job>> {
+        self.readers.run(jobs::running).await
+    }
+
+    async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>> {
+        self.writer.run(2 * limit, move |write| jobs::advance(write, job, limit, now)).await
+    }
+
+    async fn end_job(
+        &self,
+        tenant: TenantKey,
+        job: JobKey,
+        state: JobState,
+        now: Timestamp,
+    ) -> Result<Option<Job>> {
+        self.writer.run(FEW, move |write| jobs::end(write, tenant, job, state, now)).await
+    }
+
+    async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<Cleared> {
+        let lanes = self.readers.run(by_hand::orphaned_lanes).await?;
+        if lanes.is_empty() {
+            return Ok(Cleared::default());
+        }
+        let cancel = move |write: &mut Write<'_>| by_hand::cancel_orphans(write, &lanes, limit, now);
+        let rows = self.writer.run(2 * limit, cancel).await?;
+        Ok(Cleared { rows, more: rows >= limit })
+    }
+
+    async fn prune(&self, now: Timestamp, default_retention_seconds: u32, limit: usize) -> Result<Cleared> {
+        let prune =
+            move |write: &mut Write<'_>| retention::prune(write, now, default_retention_seconds, limit);
+        self.writer.run(FEW * limit, prune).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        let beat = "UPDATE marks SET value = value + 1 WHERE name = 'heartbeat'";
+        self.writer.run(1, move |write| super::sql::run(write.conn, beat, []).map(drop)).await
+    }
+
+    async fn close(&self) {
+        self.shut().await;
+    }
+}

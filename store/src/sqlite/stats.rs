@@ -1,0 +1,100 @@
+//! Counts of attempts by webhook and hour: collected in memory over a
+//! transaction, written once at its end.
+
+use std::collections::HashMap;
+
+use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::{Attempt, Outcome, State};
+use callboard_domain::id::WebhookKey;
+use callboard_domain::stats::{
+    BUCKET_SECONDS, LATENCY_CLASSES, QUEUED_COUNTED, StatsBucket, WebhookStats, latency_class,
+};
+use rusqlite::{Connection, Row};
+
+use super::columns::{micros, natural, timestamp};
+use super::failure::Failure;
+use super::ledger::Counts;
+use super::sql;
+
+/// Length of an hour in the unit of the columns.
+const BUCKET_MICROS: i64 = BUCKET_SECONDS * 1_000_000;
+
+/// The hour that a time falls into.
+pub(super) fn bucket(micros: i64) -> i64 {
+    micros.div_euclid(BUCKET_MICROS) * BUCKET_MICROS
+}
+
+/// Counts an attempt that led to `state`. What was never sent is no attempt.
+pub(super) fn count(collected: &mut HashMap<(i64, i64), Counts>, attempt: &Attempt, state: State) {
+    if matches!(attempt.outcome, Outcome::Superseded | Outcome::Cancelled) {
+        return;
+    }
+    let counts = collected.entry((attempt.webhook.0, bucket(micros(attempt.started_at)))).or_default();
+    if attempt.outcome == Outcome::Delivered {
+        counts.delivered += 1;
+    } else {
+        counts.failed_attempts += 1;
+    }
+    counts.given_up += i64::from(state == State::Failed);
+    counts.latencies[latency_class(attempt.duration)] += 1;
+}
+
+/// Adds to a webhook's hour.
+pub(super) fn add(conn: &Connection, webhook: i64, bucket: i64, counts: &Counts) -> Result<(), Failure> {
+    let mut values = vec![webhook, bucket, counts.delivered, counts.failed_attempts, counts.given_up];
+    values.extend(counts.latencies);
+    sql::run(
+        conn,
+        "INSERT INTO stats VALUES
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         ON CONFLICT DO UPDATE SET
+             delivered = delivered + ?3, failed_attempts = failed_attempts + ?4, given_up = given_up + ?5,
+             l0 = l0 + ?6, l1 = l1 + ?7, l2 = l2 + ?8, l3 = l3 + ?9,
+             l4 = l4 + ?10, l5 = l5 + ?11, l6 = l6 + ?12, l7 = l7 + ?13,
+             l8 = l8 + ?14, l9 = l9 + ?15, l10 = l10 + ?16, l11 = l11 + ?17,
+             l12 = l12 + ?18, l13 = l13 + ?19, l14 = l14 + ?20, l15 = l15 + ?21",
+        rusqlite::params_from_iter(values),
+    )
+    .map(drop)
+}
+
+/// How much waits for a webhook, told by the index alone.
+pub(super) const QUEUED: &str = "SELECT count(*), min(delivery)
+    FROM (SELECT delivery FROM pending WHERE webhook = ?1 LIMIT ?2)";
+
+/// What happened to a webhook's deliveries since the hour of `since`, and
+/// what waits.
+pub(super) fn of_webhook(
+    conn: &Connection,
+    webhook: WebhookKey,
+    since: Timestamp,
+) -> Result<WebhookStats, Failure> {
+    let buckets = sql::many(
+        conn,
+        "SELECT * FROM stats WHERE webhook = ?1 AND bucket >= ?2 ORDER BY bucket",
+        (webhook.0, bucket(micros(since))),
+        read_bucket,
+    )?;
+    let (queued, oldest) = sql::one(conn, QUEUED, (webhook.0, QUEUED_COUNTED.cast_signed()), |row| {
+        Ok((natural(row, 0)?, row.get(1)?))
+    })?
+    .unwrap_or((0, None::<i64>));
+    let accepted = "SELECT accepted_at FROM events
+         WHERE key = (SELECT event FROM pending WHERE delivery = ?1)";
+    let oldest = oldest.map(|delivery| sql::value(conn, accepted, [delivery])).transpose()?.flatten();
+    Ok(WebhookStats { buckets, queued, oldest_queued_at: oldest.map(timestamp).transpose()? })
+}
+
+fn read_bucket(row: &Row<'_>) -> Result<StatsBucket, Failure> {
+    let mut latencies = [0; LATENCY_CLASSES];
+    for (class, latency) in latencies.iter_mut().enumerate() {
+        *latency = natural(row, 5 + class)?;
+    }
+    Ok(StatsBucket {
+        start: timestamp(row.get(1)?)?,
+        delivered: natural(row, 2)?,
+        failed_attempts: natural(row, 3)?,
+        given_up: natural(row, 4)?,
+        latencies,
+    })
+}

@@ -1,0 +1,219 @@
+//! Webhooks and their signing secrets.
+
+use callboard_domain::clock::Timestamp;
+use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
+use callboard_domain::signing::Secret;
+use callboard_domain::store::{Edited, Listed, NewWebhook, Page};
+use callboard_domain::webhook::{Settings, Status, StoredSecret, Webhook, read_settings};
+use rusqlite::{Connection, Row};
+
+use super::columns::{before, listed, micros, timestamp, timestamp_option, wanted};
+use super::failure::Failure;
+use super::ledger::Write;
+use super::sql;
+
+/// Most webhooks ever: the keys are told as 32-bit numbers in one dialect.
+const MOST: i64 = i32::MAX as i64;
+
+/// Settings as they are stored, made before the writer is asked.
+pub(super) fn settings_text(settings: &Settings) -> Result<String, Failure> {
+    serde_json::to_string(&settings.revealed()).map_err(|error| Failure::Corrupt(error.to_string()))
+}
+
+/// Makes a webhook.
+pub(super) fn create(
+    write: &mut Write<'_>,
+    tenant: TenantKey,
+    new: &NewWebhook,
+    settings: &str,
+) -> Result<Webhook, Failure> {
+    let now = micros(new.now);
+    sql::run(
+        write.conn,
+        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?5)",
+        (new.id.as_bytes(), tenant.0, settings, new.status.as_str(), now),
+    )?;
+    let key = write.conn.last_insert_rowid();
+    if key > MOST {
+        return Err(Failure::Corrupt("there are no numbers left for webhooks".to_owned()));
+    }
+    add_secret(write.conn, key, &new.secret, now)?;
+    written(write.conn, key)
+}
+
+fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
+    sql::run(
+        conn,
+        "INSERT INTO secrets (webhook, value, created_at) VALUES (?1, ?2, ?3)",
+        (webhook, secret.to_text(), now),
+    )
+    .map(drop)
+}
+
+fn written(conn: &Connection, key: i64) -> Result<Webhook, Failure> {
+    by_key(conn, WebhookKey(key))?.ok_or_else(|| Failure::Corrupt(format!("webhook {key} is gone")))
+}
+
+/// Replaces settings and status, if the webhook is still at `revision`. With
+/// another status it starts afresh: what it failed before no longer counts.
+pub(super) fn update(
+    write: &mut Write<'_>,
+    tenant: TenantKey,
+    id: WebhookId,
+    revision: i64,
+    (settings, status): (&str, Status),
+    now: Timestamp,
+) -> Result<Option<Edited>, Failure> {
+    let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
+    let updated = sql::run(
+        write.conn,
+        "UPDATE webhooks SET revision = revision + 1, settings = ?3, status = ?4, updated_at = ?5,
+             disabled_reason = iif(status = ?4, disabled_reason, NULL),
+             failing_since = iif(status = ?4, failing_since, NULL)
+         WHERE key = ?1 AND revision = ?2",
+        (key, revision, settings, status.as_str(), micros(now)),
+    )?;
+    if updated == 0 {
+        return Ok(Some(Edited::Stale));
+    }
+    Ok(Some(Edited::Done(Box::new(written(write.conn, key)?))))
+}
+
+/// Disables a webhook, unless it is disabled already. That is an edit: one
+/// that knows nothing of it would enable the webhook again.
+pub(super) fn disable(
+    write: &mut Write<'_>,
+    key: WebhookKey,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Option<Webhook>, Failure> {
+    sql::run(
+        write.conn,
+        "UPDATE webhooks SET revision = revision + 1, status = ?2, disabled_reason = ?3, updated_at = ?4
+         WHERE key = ?1 AND deleted_at IS NULL AND status <> ?2",
+        (key.0, Status::Disabled.as_str(), reason, micros(now)),
+    )?;
+    by_key(write.conn, key)
+}
+
+/// Notes since when a webhook fails.
+pub(super) fn set_failing_since(
+    write: &mut Write<'_>,
+    key: WebhookKey,
+    since: Option<Timestamp>,
+) -> Result<(), Failure> {
+    let sql = "UPDATE webhooks SET failing_since = ?2 WHERE key = ?1";
+    sql::run(write.conn, sql, (key.0, since.map(micros))).map(drop)
+}
+
+fn key_of(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<i64>, Failure> {
+    let sql = "SELECT key FROM webhooks WHERE id = ?1 AND tenant = ?2 AND deleted_at IS NULL";
+    sql::value(conn, sql, (id.as_bytes(), tenant.0))
+}
+
+/// Deletes a webhook. Its row stays, so that its key is not used again; its
+/// secrets have nothing left to sign.
+pub(super) fn delete(
+    write: &mut Write<'_>,
+    tenant: TenantKey,
+    id: WebhookId,
+    now: Timestamp,
+) -> Result<Option<WebhookKey>, Failure> {
+    let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
+    sql::run(write.conn, "UPDATE webhooks SET deleted_at = ?2 WHERE key = ?1", (key, micros(now)))?;
+    sql::run(write.conn, "DELETE FROM secrets WHERE webhook = ?1", [key])?;
+    Ok(Some(WebhookKey(key)))
+}
+
+/// Puts a new secret before the others.
+pub(super) fn rotate(
+    write: &mut Write<'_>,
+    tenant: TenantKey,
+    id: WebhookId,
+    secret: &Secret,
+    now: Timestamp,
+    overlap_until: Timestamp,
+) -> Result<Option<Webhook>, Failure> {
+    let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
+    let (now, until) = (micros(now), micros(overlap_until));
+    sql::run(
+        write.conn,
+        "UPDATE secrets SET expires_at = min(ifnull(expires_at, ?2), ?2) WHERE webhook = ?1",
+        (key, until),
+    )?;
+    sql::run(write.conn, "DELETE FROM secrets WHERE webhook = ?1 AND expires_at <= ?2", (key, now))?;
+    add_secret(write.conn, key, secret, now)?;
+    written(write.conn, key).map(Some)
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT key, id, tenant, revision, settings, status, created_at, updated_at,
+                 disabled_reason, failing_since
+             FROM webhooks WHERE deleted_at IS NULL AND ",
+            $rest
+        )
+    };
+}
+
+fn read(conn: &Connection, row: &Row<'_>) -> Result<Webhook, Failure> {
+    let key: i64 = row.get(0)?;
+    let settings: String = row.get(4)?;
+    let (settings, _) = read_settings(&settings, None)
+        .map_err(|faults| Failure::Corrupt(format!("the settings of webhook {key}: {faults:?}")))?;
+    let status: String = row.get(5)?;
+    let status = [Status::Active, Status::Paused, Status::Disabled]
+        .into_iter()
+        .find(|known| known.as_str() == status)
+        .ok_or_else(|| Failure::Corrupt(format!("{status:?} is no status of a webhook")))?;
+    Ok(Webhook {
+        key: WebhookKey(key),
+        id: WebhookId::from_bytes(row.get(1)?),
+        tenant: TenantKey(row.get(2)?),
+        revision: row.get(3)?,
+        settings,
+        status,
+        secrets: secrets(conn, key)?,
+        created_at: timestamp(row.get(6)?)?,
+        updated_at: timestamp(row.get(7)?)?,
+        disabled_reason: row.get(8)?,
+        failing_since: timestamp_option(row.get(9)?)?,
+    })
+}
+
+fn secrets(conn: &Connection, webhook: i64) -> Result<Vec<StoredSecret>, Failure> {
+    let sql = "SELECT value, created_at, expires_at FROM secrets WHERE webhook = ?1 ORDER BY key DESC";
+    sql::many(conn, sql, [webhook], |row| {
+        let secret = Secret::from_text(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+            .map_err(|_| Failure::Corrupt(format!("a secret of webhook {webhook}")))?;
+        let created_at = timestamp(row.get(1)?)?;
+        Ok(StoredSecret { secret, created_at, expires_at: timestamp_option(row.get(2)?)? })
+    })
+}
+
+/// One webhook.
+pub(super) fn by_id(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>, Failure> {
+    let sql = select!("id = ?1 AND tenant = ?2");
+    sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, row))
+}
+
+/// One webhook by its row.
+pub(super) fn by_key(conn: &Connection, key: WebhookKey) -> Result<Option<Webhook>, Failure> {
+    sql::one(conn, select!("key = ?1"), [key.0], |row| read(conn, row))
+}
+
+/// The tenant's webhooks, newest first.
+pub(super) fn list(conn: &Connection, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>, Failure> {
+    let sql = select!("tenant = ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3");
+    let rows = sql::many(conn, sql, (tenant.0, before(page), wanted(page)), |row| {
+        Ok((row.get(0)?, read(conn, row)?))
+    })?;
+    Ok(listed(rows, page))
+}
+
+/// All webhooks of a tenant.
+pub(super) fn all(conn: &Connection, tenant: TenantKey) -> Result<Vec<Webhook>, Failure> {
+    sql::many(conn, select!("tenant = ?1 ORDER BY key"), [tenant.0], |row| read(conn, row))
+}

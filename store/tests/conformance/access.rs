@@ -1,0 +1,73 @@
+//! Tenants, clients, and what the deployment keeps.
+
+use callboard_domain::access::{Scope, Scopes, digest};
+use callboard_domain::store::{NewClient, Page};
+
+use crate::world::{World, at};
+
+const ALL: Page = Page { limit: 100, after: None };
+
+pub(crate) async fn tenants_are_made_once_and_changed(world: World) {
+    let made = world.tenant_keeping("acme", Some(3_600)).await;
+    assert_eq!((made.id.as_str(), made.retention_seconds, made.created_at), ("acme", Some(3_600), at(0)));
+    let again = world.store.create_tenant(made.id.clone(), "B".to_owned(), None, at(1)).await;
+    assert_eq!(again, Ok(None));
+    assert_eq!(world.store.tenant(&made.id).await, Ok(Some(made.clone())));
+    assert_eq!(world.store.tenant_by_key(made.key).await, Ok(Some(made.clone())));
+
+    let changed = world.store.update_tenant(&made.id, "C".to_owned(), None).await;
+    let changed = changed.expect("no error").expect("the tenant");
+    assert_eq!((changed.key, changed.name.as_str(), changed.retention_seconds), (made.key, "C", None));
+    let nobody = "nobody".parse().expect("an id");
+    assert_eq!(world.store.update_tenant(&nobody, "D".to_owned(), None).await, Ok(None));
+    assert_eq!(world.store.tenant(&nobody).await, Ok(None));
+
+    let newer = world.tenant_keeping("other", None).await;
+    let first = world.store.list_tenants(Page { limit: 1, after: None }).await.expect("a list");
+    assert_eq!(first.items, [newer]);
+    let second = world.store.list_tenants(Page { limit: 1, after: first.next }).await.expect("a list");
+    assert_eq!((second.items, second.next), (vec![changed], None));
+}
+
+pub(crate) async fn clients_come_and_go(world: World) {
+    let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let new = |id: &str| NewClient {
+        id: id.parse().expect("an id"),
+        name: "Shop".to_owned(),
+        secret_digest: digest("sesame"),
+        scopes: [Scope::WriteEvents, Scope::ReadEvents].into_iter().collect::<Scopes>(),
+        now: at(3),
+    };
+    let made = world.store.create_client(tenant, new("one")).await.expect("a client");
+    assert!(made.knows("sesame") && made.enabled && made.tenant == tenant && made.created_at == at(3));
+    assert_eq!(made.scopes, new("one").scopes);
+    world.store.create_client(tenant, new("two")).await.expect("a client");
+    world.store.create_client(other, new("three")).await.expect("a client");
+    assert_eq!(world.store.client(&made.id).await, Ok(Some(made.clone())));
+
+    let first = world.store.list_clients(tenant, Page { limit: 1, after: None }).await.expect("a list");
+    assert_eq!(first.items[0].id.as_str(), "two");
+    let second = world.store.list_clients(tenant, Page { limit: 1, after: first.next }).await;
+    assert_eq!(second.expect("a list").items, [made.clone()]);
+
+    assert_eq!(world.store.set_client_enabled(other, &made.id, false).await, Ok(None));
+    let disabled = world.store.set_client_enabled(tenant, &made.id, false).await;
+    assert!(disabled.expect("no error").is_some_and(|client| !client.enabled));
+    assert_eq!(world.store.delete_client(other, &made.id).await, Ok(false));
+    assert_eq!(world.store.delete_client(tenant, &made.id).await, Ok(true));
+    assert_eq!(world.store.delete_client(tenant, &made.id).await, Ok(false));
+    assert_eq!(world.store.client(&made.id).await, Ok(None));
+    assert_eq!(world.store.list_clients(tenant, ALL).await.expect("a list").items.len(), 1);
+}
+
+pub(crate) async fn deployment_values_are_kept(mut world: World) {
+    let value = |value: &[u8]| world.store.deployment_value("token-key", value.to_vec());
+    assert_eq!(value(b"first").await, Ok((b"first".to_vec(), true)));
+    assert_eq!(value(b"second").await, Ok((b"first".to_vec(), false)));
+    world.restart().await;
+    let kept = world.store.deployment_value("token-key", b"third".to_vec()).await;
+    assert_eq!(kept, Ok((b"first".to_vec(), false)));
+    // A name that the store uses for itself elsewhere is free here.
+    let free = world.store.deployment_value("next_event", b"x".to_vec()).await;
+    assert_eq!(free, Ok((b"x".to_vec(), true)));
+}

@@ -1,0 +1,85 @@
+//! Jobs that retry what had failed.
+
+use callboard_domain::delivery::{Outcome, State};
+use callboard_domain::id::JobKey;
+use callboard_domain::job::{Job, JobState};
+use callboard_domain::store::{DeliveryFilter, Page};
+
+use crate::world::{World, at, event, nth};
+
+async fn advance(world: &World, job: &Job, limit: usize) -> Job {
+    world.store.advance_job(job.key, limit, at(50)).await.expect("no error").expect("the job")
+}
+
+pub(crate) async fn a_job_retries_what_had_failed(mut world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    let mut failed = Vec::new();
+    for index in 0..5 {
+        failed.push(world.ended(lane, event(&format!("f{index}")), Outcome::GivenUp, at(1)).await);
+        world.ended(lane, event(&format!("d{index}")), Outcome::Delivered, at(1)).await;
+    }
+    let job = world.store.create_retry_job(tenant, webhook, at(9)).await.expect("a job");
+    assert_eq!((job.state, job.total, job.done, job.created_at), (JobState::Running, 5, 0, at(9)));
+    let later = world.ended(lane, event("later"), Outcome::GivenUp, at(10)).await;
+    // Somebody is faster with one of them.
+    world.store.retry_delivery(tenant, nth(&failed[1], 0), at(11)).await.expect("no error");
+
+    assert_eq!(advance(&world, &job, 2).await.done, 2);
+    world.restart().await;
+    assert_eq!(world.store.running_jobs().await.expect("jobs").len(), 1);
+    let step = advance(&world, &job, 2).await;
+    assert_eq!(step.done, 4);
+    let last = advance(&world, &job, 2).await;
+    assert_eq!((last.state, last.done, last.ended_at), (JobState::Finished, 4, Some(at(50))));
+    assert_eq!(advance(&world, &job, 2).await, last, "an ended job does nothing");
+    assert_eq!(world.store.running_jobs().await, Ok(vec![]));
+
+    assert_eq!(world.state(tenant, nth(&later, 0)).await, State::Failed);
+    let filter = DeliveryFilter { states: vec![State::Failed], ..DeliveryFilter::default() };
+    assert_eq!(world.deliveries(webhook, &filter, 10).await, [nth(&later, 0)]);
+    let claimed = world.claim(webhook, 10, at(50)).await;
+    assert_eq!(claimed.len(), 5);
+    assert!(claimed.iter().all(|one| one.tries == 0 && one.attempts == 1));
+}
+
+pub(crate) async fn a_job_is_made_once_and_can_be_stopped(world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    let other = world.tenant("other").await;
+    for id in ["a", "b", "c"] {
+        world.ended(lane, event(id), Outcome::GivenUp, at(1)).await;
+    }
+    let job = world.store.create_retry_job(tenant, webhook, at(2)).await.expect("a job");
+    assert_eq!(world.store.create_retry_job(tenant, webhook, at(3)).await, Ok(job.clone()));
+    advance(&world, &job, 1).await;
+    assert_eq!(world.store.end_job(other, job.key, JobState::Stopped, at(4)).await, Ok(None));
+    assert_eq!(world.store.job(other, job.key).await, Ok(None));
+    let stopped = world.store.end_job(tenant, job.key, JobState::Stopped, at(4)).await;
+    let stopped = stopped.expect("no error").expect("the job");
+    assert_eq!((stopped.state, stopped.done, stopped.ended_at), (JobState::Stopped, 1, Some(at(4))));
+    assert_eq!(advance(&world, &job, 9).await, stopped);
+    let again = world.store.end_job(tenant, job.key, JobState::Finished, at(5)).await;
+    assert_eq!(again, Ok(Some(stopped)), "it has ended already");
+    let second = world.store.create_retry_job(tenant, webhook, at(6)).await.expect("a job");
+    assert_eq!((second.key > job.key, second.total), (true, 2));
+    assert_eq!(world.store.advance_job(JobKey(77), 1, at(7)).await, Ok(None));
+
+    let idle = world.webhook(tenant).await.key;
+    let nothing = world.store.create_retry_job(tenant, idle, at(8)).await.expect("a job");
+    assert_eq!(advance(&world, &nothing, 10).await.state, JobState::Finished);
+}
+
+pub(crate) async fn jobs_are_listed_for_their_tenant(world: World) {
+    let (tenant, one) = world.lane().await;
+    let two = world.webhook(tenant).await.key;
+    let first = world.store.create_retry_job(tenant, one, at(1)).await.expect("a job");
+    let second = world.store.create_retry_job(tenant, two, at(2)).await.expect("a job");
+    let page = world.store.list_jobs(tenant, Page { limit: 1, after: None }).await.expect("a list");
+    assert_eq!(page.items, [second]);
+    let page = world.store.list_jobs(tenant, Page { limit: 1, after: page.next }).await.expect("a list");
+    assert_eq!((page.items, page.next), (vec![first], None));
+    let other = world.tenant("other").await;
+    let page = world.store.list_jobs(other, Page { limit: 9, after: None }).await.expect("a list");
+    assert!(page.items.is_empty());
+}

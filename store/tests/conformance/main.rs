@@ -1,0 +1,113 @@
+//! What every database behind the storage ports has to do. Each case is a
+//! plain function over a [`world::World`], run once for each backend.
+
+mod access;
+mod attempts;
+mod by_hand;
+mod claims;
+mod events;
+mod jobs;
+mod lists;
+mod model;
+mod retention;
+mod sqlite;
+mod stats;
+mod webhooks;
+mod world;
+
+/// Names every case once for each backend. SQLite counts twice: once with
+/// logs that stay behind, so that lists are read from the tail, and once with
+/// logs that follow at once.
+macro_rules! cases {
+    ($($module:ident { $($case:ident)+ })+) => {
+        mod on_sqlite {
+            $(mod $module { $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$module::$case(crate::world::World::sqlite(i64::MAX)).await;
+                }
+            )+ })+
+        }
+
+        mod on_sqlite_with_logs_at_hand {
+            $(mod $module { $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$module::$case(crate::world::World::sqlite(0)).await;
+                }
+            )+ })+
+        }
+    };
+}
+
+cases! {
+    events {
+        a_batch_is_recorded_in_order
+        duplicates_are_recognised_across_and_within_batches
+        a_conflict_records_nothing_of_the_batch
+        another_tenant_may_use_the_same_id
+        acceptance_never_runs_backwards
+        keys_go_on_after_a_restart
+        large_bodies_survive
+    }
+    claims {
+        what_is_due_is_claimed_once_and_oldest_first
+        leased_at_birth_is_not_claimed
+        bodies_bound_a_claim
+        released_deliveries_are_due_again
+        leases_end_with_the_process
+        waiting_lanes_name_the_earliest
+    }
+    attempts {
+        a_delivery_goes_through_its_states
+        finishing_twice_changes_nothing
+        details_survive
+        what_was_called_off_stays_so_unless_it_was_delivered
+        a_late_answer_leaves_a_new_life_alone
+        superseded_without_an_attempt
+    }
+    by_hand {
+        a_retry_by_hand_has_its_whole_schedule_before_it
+        never_attempted_or_on_its_way_is_not_retried
+        too_many_attempts_are_refused
+        calling_off_leaves_a_trace
+        deliveries_of_other_tenants_are_not_there
+        what_waits_for_a_deleted_webhook_is_called_off
+    }
+    lists {
+        every_filter_of_deliveries_pages_to_the_end
+        every_filter_of_events_pages_to_the_end
+        deliveries_of_an_event_page_in_order
+        many_events_are_listed_whole
+        webhooks_and_tenants_see_only_their_own
+    }
+    webhooks {
+        a_webhook_survives_the_round_trip
+        stale_edits_are_refused
+        deletion_hides_it_everywhere
+        secrets_overlap_and_end
+        disabling_tells_why_until_the_status_changes
+        webhooks_page_newest_first
+    }
+    access {
+        tenants_are_made_once_and_changed
+        clients_come_and_go
+        deployment_values_are_kept
+    }
+    jobs {
+        a_job_retries_what_had_failed
+        a_job_is_made_once_and_can_be_stopped
+        jobs_are_listed_for_their_tenant
+    }
+    stats {
+        attempts_are_counted_by_the_hour
+    }
+    retention {
+        old_events_go_with_all_that_came_of_them
+        each_tenant_has_its_own_retention
+        a_shorter_retention_reaches_back
+        keys_are_not_used_again
+        late_attempts_of_pruned_events_are_dropped
+        old_counts_go_too
+    }
+}

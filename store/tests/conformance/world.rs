@@ -1,0 +1,234 @@
+//! A database of its own for each case, and short words for what cases do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use callboard_domain::access::Tenant;
+use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::{
+    Attempt, AttemptDetail, Cause, DeliverySummary, LoggedAttempt, Outcome, State,
+};
+use callboard_domain::event::{Event, Subject};
+use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
+use callboard_domain::signing::{Scheme, Secret};
+use callboard_domain::store::{
+    ClaimRequest, Claimed, DeliveryFilter, NewDelivery, NewEvent, NewWebhook, Page, Recorded, Store,
+};
+use callboard_domain::webhook::{Settings, Status, Webhook, read_settings};
+use callboard_store::sqlite::{self, Options};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A database, and how to open it again.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    path: PathBuf,
+    options: Options,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn sqlite(max_unindexed_events: i64) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("callboard.db");
+        let options = Options { max_unindexed_events, ..Options::default() };
+        let store = Arc::new(sqlite::open(&path, options).expect("a database"));
+        Self { store, path, options, _dir: dir }
+    }
+
+    /// Closes the database and opens it again.
+    pub(crate) async fn restart(&mut self) {
+        self.store.close().await;
+        self.store = Arc::new(sqlite::open(&self.path, self.options).expect("the same database"));
+    }
+
+    pub(crate) async fn tenant(&self, id: &str) -> TenantKey {
+        self.tenant_keeping(id, None).await.key
+    }
+
+    pub(crate) async fn tenant_keeping(&self, id: &str, seconds: Option<u32>) -> Tenant {
+        let id = id.parse().expect("a tenant id");
+        let made = self.store.create_tenant(id, "A tenant".to_owned(), seconds, at(0)).await;
+        made.expect("no error").expect("a new tenant")
+    }
+
+    pub(crate) async fn webhook(&self, tenant: TenantKey) -> Webhook {
+        self.store.create_webhook(tenant, new_webhook()).await.expect("a webhook")
+    }
+
+    /// A tenant with one webhook.
+    pub(crate) async fn lane(&self) -> (TenantKey, WebhookKey) {
+        let tenant = self.tenant("acme").await;
+        (tenant, self.webhook(tenant).await.key)
+    }
+
+    /// Records one event that is due at once for each webhook.
+    pub(crate) async fn record(
+        &self,
+        tenant: TenantKey,
+        event: Event,
+        webhooks: &[WebhookKey],
+        now: Timestamp,
+    ) -> Recorded {
+        let new = NewEvent { event, deliveries: due(webhooks) };
+        let recorded = self.store.record_events(tenant, vec![new], now).await.expect("recorded");
+        recorded.into_iter().next().expect("one event")
+    }
+
+    pub(crate) async fn claim(&self, webhook: WebhookKey, limit: usize, now: Timestamp) -> Vec<Claimed> {
+        let request = ClaimRequest { webhook, limit };
+        let claims = self.store.claim_due(vec![request], now, usize::MAX).await.expect("a claim");
+        claims.into_iter().next().expect("one lane").deliveries
+    }
+
+    pub(crate) async fn finish(&self, attempt: Attempt) {
+        self.store.finish_attempts(Arc::new(vec![attempt])).await.expect("finished");
+    }
+
+    /// Records an event and ends its only delivery in one attempt.
+    pub(crate) async fn ended(
+        &self,
+        (tenant, webhook): (TenantKey, WebhookKey),
+        event: Event,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Recorded {
+        let recorded = self.record(tenant, event, &[webhook], now).await;
+        self.finish(attempt(&recorded, 0, webhook, 1, outcome, now)).await;
+        recorded
+    }
+
+    pub(crate) async fn delivery(
+        &self,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+    ) -> (DeliverySummary, Vec<LoggedAttempt>) {
+        self.store.delivery(tenant, delivery).await.expect("no error").expect("a delivery")
+    }
+
+    pub(crate) async fn state(&self, tenant: TenantKey, delivery: DeliveryKey) -> State {
+        self.delivery(tenant, delivery).await.0.state
+    }
+
+    /// All deliveries that a filter lets through, read in pages.
+    pub(crate) async fn deliveries(
+        &self,
+        webhook: WebhookKey,
+        filter: &DeliveryFilter,
+        limit: usize,
+    ) -> Vec<DeliveryKey> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = Page { limit, after };
+            let listed = self.store.list_deliveries(webhook, filter.clone(), page).await.expect("a list");
+            assert!(listed.items.len() <= limit);
+            found.extend(listed.items.into_iter().map(|item| item.key));
+            after = listed.next;
+            if after.is_none() {
+                return found;
+            }
+        }
+    }
+
+    /// Comes back when the logs are where the options want them: the writer
+    /// does that between one command and the next.
+    pub(crate) async fn settle(&self) {
+        self.store.check().await.expect("a check");
+    }
+}
+
+/// A time that many seconds after a fixed one.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
+}
+
+pub(crate) fn rng() -> StdRng {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    StdRng::seed_from_u64(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn settings() -> Settings {
+    let text = r#"{"url": "https://example.com/hook", "events": ["ticket.*"], "name": "Ours",
+        "headers": {"x-tenant": "acme"}, "authorization_header": "Bearer sesame",
+        "retry": {"schedule_seconds": [0.5, 30]}, "timeout_seconds": 2.5}"#;
+    read_settings(text, None).expect("good settings").0
+}
+
+pub(crate) fn secret() -> Secret {
+    Secret::generate(Scheme::Hmac, &mut rng())
+}
+
+pub(crate) fn new_webhook() -> NewWebhook {
+    let id = WebhookId::generate(at(0), &mut rng());
+    NewWebhook { id, settings: settings(), status: Status::Active, secret: secret(), now: at(0) }
+}
+
+/// An event about ticket T-1.
+pub(crate) fn event(id: &str) -> Event {
+    event_about(id, "ticket.updated", "T-1")
+}
+
+pub(crate) fn event_about(id: &str, type_name: &str, subject: &str) -> Event {
+    let body = format!(r#"{{"type":"{type_name}","id":"{id}","subject":"{subject}"}}"#);
+    Event {
+        id: id.parse().expect("an event id"),
+        event_type: type_name.parse().expect("an event type"),
+        type_name: type_name.to_owned(),
+        occurred_at: at(0),
+        occurred_at_given: true,
+        subject: Subject { id: subject.to_owned(), name: None },
+        related: std::collections::BTreeMap::new(),
+        body: body.into(),
+    }
+}
+
+pub(crate) fn due(webhooks: &[WebhookKey]) -> Vec<NewDelivery> {
+    webhooks.iter().map(|webhook| NewDelivery { webhook: *webhook, leased: false }).collect()
+}
+
+pub(crate) fn leased(webhook: WebhookKey) -> Vec<NewDelivery> {
+    vec![NewDelivery { webhook, leased: true }]
+}
+
+/// The nth delivery of an event.
+pub(crate) fn nth(recorded: &Recorded, index: i64) -> DeliveryKey {
+    DeliveryKey(recorded.first_delivery.0 + index)
+}
+
+/// An attempt at the nth delivery of an event.
+pub(crate) fn attempt(
+    recorded: &Recorded,
+    index: i64,
+    webhook: WebhookKey,
+    number: u32,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Attempt {
+    attempt_at(nth(recorded, index), recorded.key, webhook, number, outcome, now)
+}
+
+pub(crate) fn attempt_at(
+    delivery: DeliveryKey,
+    event: EventKey,
+    webhook: WebhookKey,
+    number: u32,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Attempt {
+    let failed = matches!(outcome, Outcome::Retry(_) | Outcome::GivenUp);
+    Attempt {
+        delivery,
+        event,
+        webhook,
+        number,
+        tries: number,
+        started_at: now,
+        duration: Duration::from_micros(40_001),
+        outcome,
+        status: Some(if failed { 503 } else { 200 }),
+        cause: failed.then_some(Cause::Status),
+        detail: AttemptDetail::default(),
+    }
+}
