@@ -63,7 +63,7 @@ pub struct Listed<T> {
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// One for each webhook that hears it.
     pub deliveries: Vec<NewDelivery>,
 }
@@ -246,8 +246,8 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Listed<DeliverySummary>>;
 
     /// Makes one delivery due at once, with its whole schedule before it: a
-    /// failed, cancelled, superseded or delivered one becomes pending again, a
-    /// waiting one stops waiting. One that was never attempted is refused.
+    /// failed, cancelled, superseded or delivered one becomes pending again,
+    /// and so does a waiting one. One that is pending already is refused.
     async fn retry_delivery(
         &self,
         tenant: TenantKey,
@@ -311,8 +311,12 @@ pub trait WebhookStore: Send + Sync {
 
     /// Disables a webhook because its receiver asks for it or fails too long.
     /// The next edit of its status by hand clears the reason.
-    async fn disable_webhook(&self, key: WebhookKey, reason: String, now: Timestamp)
-    -> Result<Option<Webhook>>;
+    async fn disable_webhook(
+        &self,
+        key: WebhookKey,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>>;
 
     /// Notes since when a webhook has done nothing but fail; `None` when it
     /// works again. No edit: the revision stays.

@@ -14,8 +14,8 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// What is kept of the answer to a delivery that arrived; a failure keeps all
-/// that was read.
+/// What is kept of the body of an answer to a delivery that arrived, and none
+/// of its headers; a failure keeps all that was read.
 const KEPT_OF_SUCCESS: usize = 1_024;
 
 /// How an exchange is to be understood.
@@ -127,8 +127,8 @@ fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Ca
             let kept = answer.body.len().min(if delivered { KEPT_OF_SUCCESS } else { usize::MAX });
             detail.answer_body = String::from_utf8_lossy(&answer.body[..kept]).into_owned();
             detail.answer_cut = answer.cut || kept < answer.body.len();
-            detail.answer_headers = answer.headers;
             if !delivered {
+                detail.answer_headers = answer.headers;
                 detail.message = explain_status(answer.status);
             }
             (verdict, Some(answer.status), (!delivered).then_some(Cause::Status), detail)

@@ -109,7 +109,7 @@ impl Lanes {
     /// The webhook's lane, made if there is none.
     pub fn get_or_make(&self, target: &Arc<Target>) -> Arc<Lane> {
         let mut shard = self.shard(target.key()).lock();
-        let make = || Arc::new(Lane::new(Arc::clone(target), self.capacity, Arc::clone(&self.budget)));
+        let make = || Arc::new(Lane::new(target, self.capacity, Arc::clone(&self.budget)));
         Arc::clone(shard.entry(target.key()).or_insert_with(make))
     }
 
@@ -155,6 +155,7 @@ pub struct Lane {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are true or not, each on its own")]
 struct LaneState {
     target: Arc<Target>,
     queue: VecDeque<Queued>,
@@ -188,9 +189,9 @@ pub struct Work {
 }
 
 impl Lane {
-    fn new(target: Arc<Target>, capacity: usize, budget: Arc<Budget>) -> Self {
+    fn new(target: &Arc<Target>, capacity: usize, budget: Arc<Budget>) -> Self {
         let state = LaneState {
-            target: Arc::clone(&target),
+            target: Arc::clone(target),
             queue: VecDeque::new(),
             reserved: 0,
             in_flight: 0,
@@ -402,3 +403,6 @@ impl LaneState {
         self.queue.len() + self.reserved
     }
 }
+
+#[cfg(test)]
+mod tests;

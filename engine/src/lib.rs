@@ -223,6 +223,24 @@ impl Engine {
         }
     }
 
+    /// Brings what is due in the store into the lanes, once; returns when the
+    /// next lane is due. [`Self::run`] does so all the time.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn step(self: &Arc<Self>) -> Result<Option<Timestamp>> {
+        dispatcher::step(self).await
+    }
+
+    /// Does one unit of each kind of upkeep, and returns whether there is more
+    /// to do at once. [`Self::run`] does so all the time.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn upkeep(self: &Arc<Self>) -> Result<bool> {
+        janitor::step(self).await
+    }
+
     /// Deliveries waiting in memory, and attempts under way.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {

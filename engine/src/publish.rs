@@ -30,7 +30,7 @@ pub struct Published {
 
 /// An event and the lanes that its deliveries go to.
 struct Planned {
-    event: Event,
+    event: Arc<Event>,
     places: Vec<Place>,
 }
 
@@ -49,12 +49,12 @@ impl Planned {
             Place { lane, reserved }
         };
         let places = targets.iter().map(place).collect();
-        Self { event, places }
+        Self { event: Arc::new(event), places }
     }
 
     fn to_record(&self) -> NewEvent {
         let delivery = |place: &Place| NewDelivery { webhook: place.lane.key(), leased: place.reserved };
-        NewEvent { event: self.event.clone(), deliveries: self.places.iter().map(delivery).collect() }
+        NewEvent { event: Arc::clone(&self.event), deliveries: self.places.iter().map(delivery).collect() }
     }
 
     /// Gives every place back: nothing was recorded.
@@ -113,7 +113,9 @@ pub(crate) async fn record(
     let recorded = match engine.store.record_events(tenant, to_record, now).await {
         Ok(recorded) => recorded,
         Err(error) => {
-            planned.iter().for_each(|planned| planned.give_up(&engine, now));
+            for planned in &planned {
+                planned.give_up(&engine, now);
+            }
             return Err(error);
         }
     };

@@ -91,6 +91,12 @@ impl App {
         self.listener.local_addr()
     }
 
+    /// The engine, for those who move its clock by hand and step it.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
     /// Serves until `stop` is cancelled: then takes no more requests, answers
     /// those it has, lets deliveries under way end, and closes the database.
     ///

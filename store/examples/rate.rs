@@ -46,7 +46,7 @@ async fn main() -> Outcomes<()> {
                 while !stop.load(Ordering::Relaxed) {
                     let before = clock.elapsed();
                     let recorded = record(&*store, tenant, &webhooks, clock.now(), &mut rng).await?;
-                    times.push(clock.elapsed() - before);
+                    times.push(clock.elapsed().saturating_sub(before));
                     finish(&*store, &recorded, &webhooks, clock.now()).await?;
                     events.fetch_add(1, Ordering::Relaxed);
                 }
@@ -60,7 +60,7 @@ async fn main() -> Outcomes<()> {
     for task in tasks {
         times.extend(task.await??);
     }
-    let took = clock.elapsed() - started;
+    let took = clock.elapsed().saturating_sub(started);
     times.sort_unstable();
     let quantile =
         |thousandths: usize| times.get(times.len() * thousandths / 1_000).copied().unwrap_or_default();
@@ -110,7 +110,8 @@ async fn record(
         id,
     };
     let deliveries = webhooks.iter().map(|webhook| NewDelivery { webhook: *webhook, leased: true }).collect();
-    let recorded = store.record_events(tenant, vec![NewEvent { event, deliveries }], now).await?;
+    let recorded =
+        store.record_events(tenant, vec![NewEvent { event: event.into(), deliveries }], now).await?;
     Ok(recorded.into_iter().next().ok_or("nothing was recorded")?)
 }
 

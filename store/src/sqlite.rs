@@ -1,6 +1,6 @@
 //! The storage ports on SQLite: one thread writes, a few connections read.
 //!
-//! [`writer`](self) collects what is asked for at the same time into one
+//! `writer` collects what is asked for at the same time into one
 //! transaction, so that one fsync makes all of it durable. What a transaction
 //! does is in one file a subject: `events`, `claims`, `attempts`, `by_hand`,
 //! `webhooks`, `access`, `jobs`, `retention`; what only reads, in

@@ -1,5 +1,7 @@
 //! The engine against real sockets.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod delivery;
+mod gate;
 mod http;
 mod receiver;

@@ -126,21 +126,24 @@ pub(super) struct Waiting {
     pub(super) webhook: i64,
     pub(super) due_at: i64,
     pub(super) attempts: u32,
+    pub(super) tries: u32,
 }
 
 impl Waiting {
-    /// Where it stands.
+    /// Where it stands. A retry by hand starts its schedule anew, and makes it
+    /// pending again.
     pub(super) const fn state(&self) -> State {
-        if self.attempts == 0 { State::Pending } else { State::Waiting }
+        if self.tries == 0 { State::Pending } else { State::Waiting }
     }
 }
 
 /// The delivery, if it waits.
 pub(super) fn waiting(conn: &Connection, delivery: i64) -> Result<Option<Waiting>, Failure> {
-    let sql = "SELECT event, webhook, due_at, attempts FROM pending WHERE delivery = ?1";
+    let sql = "SELECT event, webhook, due_at, attempts, tries FROM pending WHERE delivery = ?1";
     sql::one(conn, sql, [delivery], |row| {
         let (event, webhook) = (row.get(0)?, row.get(1)?);
-        Ok(Waiting { delivery, event, webhook, due_at: row.get(2)?, attempts: row.get(3)? })
+        let (due_at, attempts, tries) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(Waiting { delivery, event, webhook, due_at, attempts, tries })
     })
 }
 

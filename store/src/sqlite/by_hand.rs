@@ -84,7 +84,7 @@ pub(super) fn cancel(
 
 /// The first `limit` deliveries that wait for a webhook.
 pub(super) const ORPHANS: &str =
-    "SELECT delivery, event, webhook, due_at, attempts FROM pending WHERE webhook = ?1 LIMIT ?2";
+    "SELECT delivery, event, webhook, due_at, attempts, tries FROM pending WHERE webhook = ?1 LIMIT ?2";
 
 /// Calls off what waits for deleted webhooks, at most `limit` deliveries.
 pub(super) fn cancel_orphans(
@@ -103,6 +103,7 @@ pub(super) fn cancel_orphans(
                 webhook: row.get(2)?,
                 due_at: row.get(3)?,
                 attempts: row.get(4)?,
+                tries: row.get(5)?,
             })
         })?;
         rows += orphans.len();

@@ -123,14 +123,13 @@ fn insert(
             &event.body[..],
         ],
     )?;
+    let mut pending = write.conn.prepare_cached(
+        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries)
+         VALUES (?1, ?2, ?3, ?4, 0, 0)",
+    )?;
     for (delivery, new) in (first_delivery..).zip(&new.deliveries) {
         let due_at = if new.leased { LEASED } else { now };
-        sql::run(
-            write.conn,
-            "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries)
-             VALUES (?1, ?2, ?3, ?4, 0, 0)",
-            (delivery, key, new.webhook.0, due_at),
-        )?;
+        pending.execute((delivery, key, new.webhook.0, due_at))?;
     }
     Ok(Recorded {
         key: EventKey(key),

@@ -76,11 +76,15 @@ pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
     }
     deliveries.sort_unstable();
     facets.sort_unstable();
+    let mut statement =
+        write.conn.prepare_cached("INSERT INTO delivery_log (webhook, delivery) VALUES (?1, ?2)")?;
     for row in deliveries {
-        sql::run(write.conn, "INSERT INTO delivery_log (webhook, delivery) VALUES (?1, ?2)", row)?;
+        statement.execute(row)?;
     }
+    let mut statement =
+        write.conn.prepare_cached("INSERT INTO event_log (tenant, facet, event) VALUES (?1, ?2, ?3)")?;
     for row in facets {
-        sql::run(write.conn, "INSERT INTO event_log (tenant, facet, event) VALUES (?1, ?2, ?3)", row)?;
+        statement.execute(row)?;
     }
     write.ledger.marks.indexed = indexed;
     write.set_mark("indexed", indexed)

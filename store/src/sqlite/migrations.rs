@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn versions_are_numbered_without_gaps_and_apply_once() {
-        assert!(MIGRATIONS.iter().map(|(version, _)| *version).eq(1..=MIGRATIONS.len() as i64));
+        assert!(MIGRATIONS.iter().map(|(version, _)| *version).eq((1..).take(MIGRATIONS.len())));
         let mut conn = Connection::open_in_memory().expect("a database");
         migrate(&mut conn).expect("the schema");
         migrate(&mut conn).expect("the same schema");

@@ -97,7 +97,7 @@ pub(crate) async fn a_late_answer_leaves_a_new_life_alone(world: World) {
     assert_eq!(revived, Ok(Some(ByHand::Done(webhook))));
     world.finish(attempt(&recorded, 0, webhook, 1, Outcome::Delivered, at(4))).await;
     let (summary, attempts) = world.delivery(tenant, key).await;
-    assert_eq!((summary.state, summary.attempts), (State::Waiting, 1));
+    assert_eq!((summary.state, summary.attempts), (State::Pending, 1));
     assert_eq!(attempts[0].state, State::Delivered, "what arrived is written down");
     let again = world.claim(webhook, 10, at(5)).await;
     assert_eq!((again.len(), again[0].attempts, again[0].tries), (1, 1, 0));

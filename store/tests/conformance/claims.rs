@@ -31,7 +31,7 @@ pub(crate) async fn what_is_due_is_claimed_once_and_oldest_first(world: World) {
 
 pub(crate) async fn leased_at_birth_is_not_claimed(world: World) {
     let (tenant, webhook) = world.lane().await;
-    let new = NewEvent { event: event("a"), deliveries: leased(webhook) };
+    let new = NewEvent { event: event("a").into(), deliveries: leased(webhook) };
     let recorded = world.store.record_events(tenant, vec![new], at(1)).await.expect("recorded");
     assert!(world.claim(webhook, 10, at(99)).await.is_empty());
     assert_eq!(world.state(tenant, nth(&recorded[0], 0)).await, State::Pending);

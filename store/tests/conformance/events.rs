@@ -6,7 +6,7 @@ use callboard_domain::store::{NewEvent, Page, RecordError};
 use crate::world::{World, at, due, event, event_about, nth};
 
 fn new(id: &str, webhooks: &[WebhookKey]) -> NewEvent {
-    NewEvent { event: event(id), deliveries: due(webhooks) }
+    NewEvent { event: event(id).into(), deliveries: due(webhooks) }
 }
 
 const ALL: Page = Page { limit: 100, after: None };
@@ -58,7 +58,7 @@ pub(crate) async fn a_conflict_records_nothing_of_the_batch(world: World) {
     let (tenant, webhook) = world.lane().await;
     world.record(tenant, event("taken"), &[webhook], at(1)).await;
     let other =
-        |id| NewEvent { event: event_about(id, "ticket.updated", "T-2"), deliveries: due(&[webhook]) };
+        |id| NewEvent { event: event_about(id, "ticket.updated", "T-2").into(), deliveries: due(&[webhook]) };
     let across = vec![new("x", &[webhook]), other("taken")];
     let within = vec![new("x", &[webhook]), new("y", &[webhook]), other("y")];
     for (batch, index) in [(across, 1), (within, 2)] {

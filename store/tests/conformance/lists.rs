@@ -157,7 +157,7 @@ pub(crate) async fn many_events_are_listed_whole(world: World) {
     let (tenant, webhook) = world.lane().await;
     let batch = |name: &str| -> Vec<NewEvent> {
         let event = |index| event_about(&format!("{name}{index}"), "order.paid", &format!("S-{index}"));
-        let new = |index| NewEvent { event: event(index), deliveries: due(&[webhook]) };
+        let new = |index| NewEvent { event: event(index).into(), deliveries: due(&[webhook]) };
         (0..1_000).map(new).collect()
     };
     for name in ["a", "b", "c", "d", "e", "f"] {

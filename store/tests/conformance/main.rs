@@ -1,6 +1,8 @@
 //! What every database behind the storage ports has to do. Each case is a
 //! plain function over a [`world::World`], run once for each backend.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a case that can't go on has failed")]
+
 mod access;
 mod attempts;
 mod by_hand;

@@ -135,7 +135,7 @@ impl History {
         } else if model.state == State::Pending {
             ByHand::NotInState(State::Pending)
         } else {
-            (model.state, model.due) = (State::Waiting, Some(self.now));
+            (model.state, model.due) = (State::Pending, Some(self.now));
             ByHand::Done(self.webhook)
         };
         let retried = self.world.store.retry_delivery(self.tenant, key, at(self.now)).await;
@@ -162,7 +162,7 @@ impl History {
         let done = store.advance_job(job.key, 1_000, now).await.expect("no error").expect("the job");
         let mut failed = 0;
         for model in self.model.values_mut().filter(|model| model.state == State::Failed) {
-            (model.state, model.due) = (State::Waiting, Some(self.now));
+            (model.state, model.due) = (State::Pending, Some(self.now));
             failed += 1;
         }
         assert_eq!((done.total, done.done), (failed, failed));

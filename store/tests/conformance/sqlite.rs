@@ -96,7 +96,7 @@ async fn a_full_database_loses_nothing_and_recovers() {
     let large = move |index: u32| {
         let mut event = event(&format!("e{index}"));
         event.body = vec![b'x'; 20_000].into();
-        vec![NewEvent { event, deliveries: due(&[webhook]) }]
+        vec![NewEvent { event: event.into(), deliveries: due(&[webhook]) }]
     };
     // Many at a time, so that good and bad ones share a transaction.
     let writes: Vec<_> = (0..200)
@@ -148,7 +148,7 @@ async fn pruning_gives_space_back() {
         let new = |index| {
             let mut event = event(&format!("e{batch}-{index}"));
             event.body = vec![b'x'; 20_000].into();
-            NewEvent { event, deliveries: vec![] }
+            NewEvent { event: event.into(), deliveries: vec![] }
         };
         store.record_events(tenant, (0..50).map(new).collect(), at(1)).await.expect("recorded");
     }

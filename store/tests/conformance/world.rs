@@ -72,7 +72,7 @@ impl World {
         webhooks: &[WebhookKey],
         now: Timestamp,
     ) -> Recorded {
-        let new = NewEvent { event, deliveries: due(webhooks) };
+        let new = NewEvent { event: event.into(), deliveries: due(webhooks) };
         let recorded = self.store.record_events(tenant, vec![new], now).await.expect("recorded");
         recorded.into_iter().next().expect("one event")
     }

@@ -17,15 +17,12 @@ use crate::receiver;
 /// Connections that forward: what one webhook has in flight by default.
 const FORWARDERS: usize = 16;
 
-/// Bodies that wait to be forwarded.
-const WAITING: usize = 65_536;
-
 /// Relays to `target` until standard input ends.
 ///
 /// # Errors
 /// When it can't listen or connect.
 pub(super) async fn run(target: SocketAddr, copies: usize) -> Outcome {
-    let (queue, waiting) = mpsc::channel::<Bytes>(WAITING);
+    let (queue, waiting) = mpsc::unbounded_channel::<Bytes>();
     let waiting = Arc::new(Mutex::new(waiting));
     for _ in 0..FORWARDERS {
         let mut connection = Connection::open(target, None).await?;
@@ -41,7 +38,7 @@ pub(super) async fn run(target: SocketAddr, copies: usize) -> Outcome {
     }
     let behaviour: receiver::Behaviour = Arc::new(move |received| {
         for _ in 0..copies {
-            if queue.try_send(received.body.clone()).is_err() {
+            if queue.send(received.body.clone()).is_err() {
                 return StatusCode::SERVICE_UNAVAILABLE;
             }
         }

@@ -1,0 +1,247 @@
+//! The whole way of a delivery, on a real database and real sockets, with a
+//! clock that stands still.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use callboard_domain::clock::{Clock, ManualClock, Timestamp};
+use callboard_domain::delivery::State;
+use callboard_domain::event::read_events;
+use callboard_domain::id::{DeliveryKey, TenantKey, WebhookId};
+use callboard_domain::signing::Secret;
+use callboard_domain::store::{NewWebhook, Store};
+use callboard_domain::webhook::{Status, Webhook, read_settings};
+use callboard_engine::guard::Guard;
+use callboard_engine::http::{Client, ClientOptions};
+use callboard_engine::{Engine, Options, Published};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::gate::Gate;
+
+/// Makes the ids of all webhooks differ.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// A folder that goes when the test does.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("callboard-engine-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running engine.
+struct World {
+    store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+    engine: Arc<Engine>,
+    tenant: TenantKey,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl World {
+    async fn start(folder: &Folder, options: Options) -> Self {
+        let store = callboard_store::open(&format!("sqlite:{}", folder.0.join("a.db").display())).unwrap();
+        let clock = Arc::new(ManualClock::new("2026-11-21T19:00:00Z".parse().unwrap()));
+        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let client = Client::new(guard, ClientOptions::default(), clock.clone());
+        let rng = Box::new(StdRng::seed_from_u64(1));
+        let engine = Engine::new(Arc::clone(&store), clock.clone(), rng, client, options);
+        let id = "acme".parse().unwrap();
+        let made = store.create_tenant(id, "Acme".to_owned(), None, clock.now()).await.unwrap();
+        let tenant = match made {
+            Some(tenant) => tenant.key,
+            None => store.tenant(&"acme".parse().unwrap()).await.unwrap().unwrap().key,
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(Arc::clone(&engine).run(stop.clone()));
+        Self { store, clock, engine, tenant, stop, running }
+    }
+
+    async fn webhook(&self, gate: &Gate, more: &str) -> Webhook {
+        let text = format!(r#"{{"url": "{}", "events": ["*"]{more}}}"#, gate.url());
+        let (settings, _) = read_settings(&text, None).unwrap();
+        let now = self.clock.now();
+        let mut rng = StdRng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed));
+        let secret = Secret::generate(settings.signature, &mut rng);
+        let id = WebhookId::generate(now, &mut rng);
+        let webhook = NewWebhook { id, settings, status: Status::Active, secret, now };
+        let webhook = self.store.create_webhook(self.tenant, webhook).await.unwrap();
+        self.engine.refresh(self.tenant, webhook.key).await.unwrap();
+        webhook
+    }
+
+    async fn publish(&self, id: &str) -> Published {
+        let body = format!(r#"{{"id": "{id}", "type": "order.paid", "subject": {{"id": "1"}}}}"#);
+        let events = read_events(&body, false, self.clock.now(), &mut StdRng::seed_from_u64(3)).unwrap();
+        self.engine.publish(self.tenant, events).await.unwrap().remove(0)
+    }
+
+    /// Waits until the delivery is in `wanted` and that is on disk.
+    async fn until(&self, delivery: DeliveryKey, wanted: State) {
+        let reached = async {
+            while self.state(delivery).await != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(20), reached).await;
+        assert!(seen.is_ok(), "{delivery} is {:?}, not {wanted:?}", self.state(delivery).await);
+    }
+
+    /// Waits until so many attempts of the delivery are on disk.
+    async fn until_attempted(&self, delivery: DeliveryKey, attempts: u32) {
+        let attempted = async {
+            while self.store.delivery(self.tenant, delivery).await.unwrap().unwrap().0.attempts < attempts {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), attempted).await.unwrap();
+    }
+
+    async fn state(&self, delivery: DeliveryKey) -> State {
+        self.store.delivery(self.tenant, delivery).await.unwrap().unwrap().0.state
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.store.close().await;
+    }
+
+    /// Ends as a crash does: nothing is finished, nothing given back.
+    async fn crash(self) {
+        self.running.abort();
+        let _ = self.running.await;
+        self.store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_arrives_and_its_outcome_is_written_down() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, "").await;
+    let published = world.publish("one").await;
+    assert_eq!((published.deliveries, published.duplicate), (1, false));
+    assert!(gate.arrived().await.contains("webhook-id: one"));
+    world.until(published.first_delivery, State::Delivered).await;
+    assert!(world.publish("one").await.duplicate);
+    world.stop().await;
+    assert_eq!(gate.waiting(), 0, "a duplicate is not delivered again");
+}
+
+#[tokio::test]
+async fn a_failed_delivery_waits_for_its_time_and_not_a_moment_less() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([500, 503]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "retry": {"schedule_seconds": [100, 100]}"#).await;
+    let delivery = world.publish("one").await.first_delivery;
+    gate.arrived().await;
+    world.until(delivery, State::Waiting).await;
+    world.clock.advance(Duration::from_secs(79));
+    let next: Option<Timestamp> = world.engine.step().await.unwrap();
+    assert!(next.is_some_and(|next| next > world.clock.now()), "not due within the jitter");
+    assert_eq!(world.engine.load(), (0, 0));
+    for attempts in [1, 2] {
+        world.until_attempted(delivery, attempts).await;
+        world.clock.advance(Duration::from_secs(121));
+        world.engine.step().await.unwrap();
+        gate.arrived().await;
+    }
+    world.until(delivery, State::Delivered).await;
+    let (_, attempts) = world.store.delivery(world.tenant, delivery).await.unwrap().unwrap();
+    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt.status).collect();
+    assert_eq!(statuses, [Some(500), Some(503), Some(200)]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_overflows_a_lane_is_delivered_in_the_order_of_acceptance() {
+    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
+    let options = Options { lane_capacity: 4, ..Options::default() };
+    let world = World::start(&folder, options).await;
+    world.webhook(&gate, r#", "max_in_flight": 1"#).await;
+    let mut last = DeliveryKey(0);
+    for number in 0..50 {
+        last = world.publish(&format!("e{number}")).await.first_delivery;
+    }
+    assert!(world.engine.load().0 <= 4, "a lane holds no more than its capacity");
+    gate.open_wide();
+    for number in 0..50 {
+        let head = gate.arrived().await;
+        assert!(head.contains(&format!("webhook-id: e{number}\r\n")), "expected e{number} in {head}");
+    }
+    world.until(last, State::Delivered).await;
+    assert_eq!(world.engine.load(), (0, 0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing() {
+    let (folder, gate) = (Folder::new(), Gate::closed([]).await);
+    let options = Options { lane_capacity: 4, ..Options::default() };
+    let world = World::start(&folder, options.clone()).await;
+    world.webhook(&gate, "").await;
+    let mut deliveries = Vec::new();
+    for number in 0..40 {
+        deliveries.push(world.publish(&format!("e{number}")).await.first_delivery);
+    }
+    world.crash().await;
+    gate.open_wide();
+    let world = World::start(&folder, options).await;
+    for delivery in deliveries {
+        world.until(delivery, State::Delivered).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_what_is_under_way_end_and_leaves_the_rest_due() {
+    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "max_in_flight": 1"#).await;
+    let first = world.publish("first").await.first_delivery;
+    let second = world.publish("second").await.first_delivery;
+    assert!(gate.arrived().await.contains("webhook-id: first"));
+    world.stop.cancel();
+    gate.open_wide();
+    let (tenant, store) = (world.tenant, Arc::clone(&world.store));
+    world.running.await.unwrap();
+    let state = async |delivery| store.delivery(tenant, delivery).await.unwrap().unwrap().0;
+    assert_eq!(state(first).await.state, State::Delivered);
+    assert_eq!(state(second).await.state, State::Pending);
+    assert!(state(second).await.next_attempt_at.is_some(), "given back, so due");
+    assert_eq!(gate.waiting(), 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn one_dead_receiver_keeps_nobody_else_waiting() {
+    let (folder, dead) = (Folder::new(), Gate::closed([]).await);
+    let mut alive = Gate::open([]).await;
+    let world = World::start(&folder, Options { lane_capacity: 8, ..Options::default() }).await;
+    world.webhook(&dead, "").await;
+    world.webhook(&alive, r#", "name": "other""#).await;
+    for number in 0..200 {
+        world.publish(&format!("e{number}")).await;
+        alive.arrived().await;
+    }
+    dead.open_wide();
+    world.stop().await;
+}

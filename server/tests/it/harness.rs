@@ -1,0 +1,371 @@
+//! The whole program on a free port with a database of its own, and a client
+//! that talks to it.
+//!
+//! Tests are plain functions: the program runs on a runtime that belongs to the
+//! [`Harness`], and dropping that stops the program as a signal would.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard::config::{Hidden, Settings};
+use callboard_domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{HeaderMap, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::receiver::Receiver;
+
+/// The operator's token.
+const OPERATOR: &str = "the-operator-of-the-tests";
+
+/// How often a condition is looked at before the test gives up.
+const LOOKS: usize = 500;
+
+/// Longest wait for the next look: most conditions change when a receiver
+/// answered, which is signalled; the rest is the writing down of it.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// Longest wait for one answer of the program.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Every scope that a client can have.
+pub(crate) const SCOPES: [&str; 5] =
+    ["read:webhooks", "write:webhooks", "read:events", "write:events", "admin"];
+
+/// The running program.
+pub(crate) struct Harness {
+    pub(crate) address: SocketAddr,
+    clock: Option<Arc<ManualClock>>,
+    stop: CancellationToken,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+    signal: Arc<Notify>,
+    runtime: Runtime,
+    /// Removed when everything else is gone.
+    _folder: TempDir,
+}
+
+impl Harness {
+    /// The program by the machine's clock, with loopback open to deliveries.
+    pub(crate) fn start() -> Self {
+        Self::configured(|_| {})
+    }
+
+    /// Like [`Self::start`], with other settings.
+    pub(crate) fn configured(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::build(Arc::new(SystemClock::new()), None, change)
+    }
+
+    /// The program by a clock that only the test moves.
+    pub(crate) fn at_rest() -> Self {
+        let start = "2026-11-21T19:00:00Z".parse().expect("a time");
+        let clock = Arc::new(ManualClock::new(start));
+        Self::build(Arc::clone(&clock) as Arc<dyn Clock>, Some(clock), |_| {})
+    }
+
+    fn build(
+        clock: Arc<dyn Clock>,
+        manual: Option<Arc<ManualClock>>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings = Settings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            database: format!("sqlite:{}", folder.path().join("callboard.db").display()),
+            admin_token: Some(Hidden(OPERATOR.to_owned())),
+            ..Settings::default()
+        };
+        settings.egress.allow = vec!["127.0.0.0/8".parse().expect("a network")];
+        change(&mut settings);
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let app = runtime.block_on(callboard::app::build(&settings, clock)).expect("the program starts");
+        let address = app.address().expect("an address");
+        let stop = CancellationToken::new();
+        let running = Some(runtime.spawn(app.run(stop.clone())));
+        Self { address, clock: manual, stop, running, signal: Arc::default(), runtime, _folder: folder }
+    }
+
+    /// A client without a token.
+    pub(crate) fn nobody(&self) -> Caller {
+        Caller { address: self.address, handle: self.runtime.handle().clone(), headers: HeaderMap::new() }
+    }
+
+    /// The operator, who means the tenant `default`.
+    pub(crate) fn operator(&self) -> Caller {
+        self.nobody().bearer(OPERATOR)
+    }
+
+    /// A client of `tenant` whose token has these scopes.
+    pub(crate) fn client(&self, tenant: &str, scopes: &[&str]) -> Caller {
+        let (id, secret) = self.operator().tenant(tenant).make_client(scopes);
+        let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let token = self.nobody().form("/oauth2/token", &form).is(200);
+        self.nobody().bearer(text(&token["access_token"]))
+    }
+
+    /// A receiver that answers 200 unless it is told otherwise.
+    pub(crate) fn receiver(&self) -> Receiver {
+        Receiver::start(self.runtime.handle().clone(), Arc::clone(&self.signal))
+    }
+
+    /// Looks again and again, at the latest when a receiver answered something,
+    /// until `look` finds what it looks for.
+    pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        for _ in 0..LOOKS {
+            let answered = self.signal.notified();
+            if let Some(found) = look() {
+                return found;
+            }
+            let _ = self.runtime.block_on(async { tokio::time::timeout(BETWEEN_LOOKS, answered).await });
+        }
+        panic!("did not come to pass: {what}");
+    }
+
+    /// Waits until a delivery is in `state`, and shows it.
+    pub(crate) fn delivery(&self, caller: &Caller, id: &str, state: &str) -> Value {
+        let path = format!("/v1/deliveries/{id}");
+        self.until(&format!("{id} is {state}"), || {
+            let delivery = caller.get(&path).is(200);
+            (delivery["state"] == state).then_some(delivery)
+        })
+    }
+
+    /// Waits until nothing of a webhook is pending or waiting.
+    pub(crate) fn drained(&self, caller: &Caller, webhook: &str) {
+        let path = format!("/v1/webhooks/{webhook}/stats");
+        self.until("nothing is queued", || (caller.get(&path).is(200)["queued"] == 0).then_some(()));
+    }
+
+    /// What the test's clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.manual().now()
+    }
+
+    /// Moves the test's clock forward.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.manual().advance(by);
+    }
+
+    fn manual(&self) -> &ManualClock {
+        self.clock.as_deref().expect("a harness with a clock of its own")
+    }
+
+    /// Moves the test's clock to where a waiting delivery is due. The
+    /// dispatcher sleeps by the machine's clock, so it is woken just before.
+    pub(crate) fn advance_to_next_attempt(&self, caller: &Caller, delivery: &Value) {
+        let due: Timestamp = text(&delivery["next_attempt_at"]).parse().expect("a time");
+        let ahead = Duration::try_from(due.duration_since(self.now())).expect("a time to come");
+        let last = Duration::from_millis(1).min(ahead);
+        self.advance(ahead.saturating_sub(last));
+        caller.act(&format!("/v1/webhooks/{}/resume", text(&delivery["webhook_id"]))).is(200);
+        self.advance(last);
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let Some(running) = self.running.take() else { return };
+        let ended = self.runtime.block_on(async { tokio::time::timeout(ANSWER, running).await });
+        if !std::thread::panicking() {
+            ended.expect("the program stops in time").expect("it does not panic").expect("it ends well");
+        }
+    }
+}
+
+/// Somebody who talks to the program.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    address: SocketAddr,
+    handle: Handle,
+    headers: HeaderMap,
+}
+
+impl Caller {
+    /// The same, sending this header too.
+    pub(crate) fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut other = self.clone();
+        other.headers.insert(name, value.parse().expect("a header value"));
+        other
+    }
+
+    /// The same with this token.
+    pub(crate) fn bearer(&self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The same, naming this tenant: for the operator.
+    pub(crate) fn tenant(&self, id: &str) -> Self {
+        self.with("callboard-tenant", id)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None, Bytes::new())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, Some("application/json"), body.to_string())
+    }
+
+    /// A POST without a body.
+    pub(crate) fn act(&self, path: &str) -> Answer {
+        self.send("POST", path, None, Bytes::new())
+    }
+
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, Some("application/json"), body.to_string())
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, None, Bytes::new())
+    }
+
+    pub(crate) fn form(&self, path: &str, form: &str) -> Answer {
+        self.send("POST", path, Some("application/x-www-form-urlencoded"), form.to_owned())
+    }
+
+    /// Sends a request on a connection of its own.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&'static str>,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "callboard");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let request = request.body(Full::new(body.into())).expect("a request");
+        let answered = exchange(self.address, request);
+        let answered = self.handle.block_on(async { tokio::time::timeout(ANSWER, answered).await });
+        let (about, answered) = (format!("{method} {path}"), answered.expect("an answer in time"));
+        let (status, headers, body) = answered.unwrap_or_else(|error| panic!("{about}: {error}"));
+        let json = serde_json::from_slice(&body).unwrap_or_default();
+        Answer { about, status, headers, body, json }
+    }
+
+    /// Every item of a list, page by page.
+    pub(crate) fn all(&self, path: &str, limit: usize) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{mark}limit={limit}{cursor}")).is(200);
+            let found = page["items"].as_array().expect("items");
+            assert!(found.len() <= limit, "{page}");
+            items.extend_from_slice(found);
+            let Some(next) = page["next"].as_str() else { return items };
+            cursor.clear();
+            write!(cursor, "&cursor={next}").expect("a text");
+        }
+    }
+
+    /// Makes a client; returns its id and secret.
+    pub(crate) fn make_client(&self, scopes: &[&str]) -> (String, String) {
+        let made = self.post("/v1/clients", &json!({"name": "Ticket shop", "scopes": scopes})).is(201);
+        (text(&made["client_id"]).to_owned(), text(&made["client_secret"]).to_owned())
+    }
+
+    /// Makes a webhook of `settings`, which may say everything but the URL.
+    pub(crate) fn make_webhook(&self, url: &str, settings: &Value) -> Value {
+        let mut settings = settings.clone();
+        settings["url"] = url.into();
+        self.post("/v1/webhooks", &settings).is(201)
+    }
+
+    /// Publishes one event and returns the id of its only delivery.
+    pub(crate) fn publish(&self, event: &Value) -> String {
+        let published = self.post("/v1/events", event).is(202);
+        assert_eq!(published["deliveries"], 1, "{published}");
+        let path = format!("/v1/events/{}/deliveries", text(&published["id"]));
+        text(&self.get(&path).is(200)["items"][0]["id"]).to_owned()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
+async fn exchange(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<(u16, HeaderMap, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driven = tokio::spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    driven.abort();
+    Ok((parts.status.as_u16(), parts.headers, body))
+}
+
+/// What the program answered.
+pub(crate) struct Answer {
+    /// What was asked, for messages.
+    about: String,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Null when the body is no JSON.
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    /// The body of an answer that has to have this status.
+    pub(crate) fn is(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.about, String::from_utf8_lossy(&self.body));
+        self.json
+    }
+
+    /// The header, or an empty text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a text"))
+    }
+
+    /// The document of a problem with this status and kind, and no other.
+    pub(crate) fn problem(self, status: u16, kind: &str) -> Value {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.about);
+        let document = self.is(status);
+        assert_eq!(document["type"], format!("urn:callboard:problem:{kind}"), "{document}");
+        assert_eq!(document["status"], status, "{document}");
+        for member in ["title", "detail"] {
+            assert!(!text(&document[member]).is_empty(), "{document}");
+        }
+        document
+    }
+
+    /// The pointers, and the names of parameters, that the problem blames.
+    pub(crate) fn blames(self, status: u16, kind: &str, blamed: &[&str]) {
+        let document = self.problem(status, kind);
+        let empty = Vec::new();
+        let faults = document["errors"].as_array().unwrap_or(&empty);
+        let place = |fault: &Value| {
+            assert!(!text(&fault["detail"]).is_empty(), "{document}");
+            fault["pointer"].as_str().or(fault["parameter"].as_str()).expect("a place").to_owned()
+        };
+        assert_eq!(faults.iter().map(place).collect::<Vec<_>>(), blamed, "{document}");
+    }
+}
+
+/// The text that a JSON value has to be.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+/// An event as small as one can be.
+pub(crate) fn event(type_name: &str, subject: &str) -> Value {
+    json!({"type": type_name, "subject": {"id": subject}})
+}
