@@ -17,11 +17,16 @@ pub struct Fault {
     pub too_large: bool,
 }
 
+/// Most faults that are told; what follows is only counted, so that a hostile
+/// input can't make the answer many times as large as itself.
+const MOST: usize = 1_000;
+
 /// Collects faults while a reader walks down an input.
 #[derive(Debug, Default)]
 pub struct Faults {
     at: String,
     found: Vec<Fault>,
+    count: usize,
 }
 
 impl Faults {
@@ -33,12 +38,19 @@ impl Faults {
 
     /// Notes a fault of the place that is being read.
     pub fn here(&mut self, detail: impl Display) {
-        self.found.push(Fault { pointer: self.at.clone(), detail: detail.to_string(), too_large: false });
+        self.note(|at| Fault { pointer: at.to_owned(), detail: detail.to_string(), too_large: false });
     }
 
     /// Notes that the place that is being read is too large.
     pub fn too_large(&mut self, detail: impl Display) {
-        self.found.push(Fault { pointer: self.at.clone(), detail: detail.to_string(), too_large: true });
+        self.note(|at| Fault { pointer: at.to_owned(), detail: detail.to_string(), too_large: true });
+    }
+
+    fn note(&mut self, fault: impl FnOnce(&str) -> Fault) {
+        self.count += 1;
+        if self.found.len() < MOST {
+            self.found.push(fault(&self.at));
+        }
     }
 
     /// Notes a fault of the member `name` of the place that is being read.
@@ -64,24 +76,53 @@ impl Faults {
     /// Takes over faults whose pointers start at the place that is being read.
     pub fn extend(&mut self, below: impl IntoIterator<Item = Fault>) {
         for fault in below {
-            self.found.push(Fault { pointer: format!("{}{}", self.at, fault.pointer), ..fault });
+            self.note(|at| Fault { pointer: format!("{at}{}", fault.pointer), ..fault });
         }
     }
 
     /// How many faults were noted.
     #[must_use]
     pub const fn count(&self) -> usize {
-        self.found.len()
+        self.count
     }
 
     /// `value` when nothing was wrong, else every fault.
     ///
     /// # Errors
     /// The faults, in the order of reading, when there is one.
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Fault>> {
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Fault>> {
+        if self.count > self.found.len() {
+            let detail = format!("has {} more faults", self.count - self.found.len());
+            self.found.push(Fault { pointer: String::new(), detail, too_large: false });
+        }
         match value {
             Some(value) if self.found.is_empty() => Ok(value),
             _ => Err(self.found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_are_escaped_and_lead_to_the_place() {
+        let mut faults = Faults::new();
+        faults.element(3, |faults| faults.member("a/b~c", "is wrong"));
+        let found = faults.finish(Some(())).expect_err("a fault");
+        assert_eq!(found[0].pointer, "/3/a~1b~0c");
+    }
+
+    #[test]
+    fn a_flood_of_faults_is_counted_and_not_kept() {
+        let mut faults = Faults::new();
+        for _ in 0..MOST + 7 {
+            faults.here("is wrong");
+        }
+        assert_eq!(faults.count(), MOST + 7);
+        let found = faults.finish(None::<()>).expect_err("faults");
+        assert_eq!(found.len(), MOST + 1);
+        assert_eq!(found[MOST].detail, "has 7 more faults");
     }
 }

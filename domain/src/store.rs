@@ -309,8 +309,9 @@ pub trait WebhookStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Edited>>;
 
-    /// Disables a webhook because its receiver asks for it or fails too long.
-    /// The next edit of its status by hand clears the reason.
+    /// Disables a webhook because its receiver asks for it or fails too long;
+    /// `None` when it is disabled already, or deleted. The next edit of its
+    /// status by hand clears the reason.
     async fn disable_webhook(
         &self,
         key: WebhookKey,

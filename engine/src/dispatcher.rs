@@ -127,11 +127,10 @@ fn retry_at(now: Timestamp) -> Timestamp {
 /// When the store can't be read.
 pub(crate) async fn look(engine: &Arc<Engine>) -> Result<()> {
     for (key, due) in engine.store.waiting_lanes().await? {
-        match engine.lanes.get(key) {
-            // A lane in memory that knows of it is served when it has room.
-            Some(lane) if !lane.note_stored(due) => {}
-            _ => engine.agenda.add(due, key),
+        if let Some(lane) = engine.lanes.get(key) {
+            lane.note_stored(due);
         }
+        engine.agenda.add(due, key);
     }
     Ok(())
 }

@@ -45,7 +45,8 @@ pub(crate) async fn act(engine: &Arc<Engine>, target: &Target, turn: Turn) -> Re
     };
     let now = engine.clock.now();
     let Some(webhook) = engine.store.disable_webhook(target.key(), reason.clone(), now).await? else {
-        return Ok(());
+        // Another attempt was first, and tells it.
+        return engine.refresh(target.tenant(), target.key()).await;
     };
     tracing::warn!(webhook = %webhook.id, %reason, "webhook disabled");
     engine.refresh(webhook.tenant, webhook.key).await?;

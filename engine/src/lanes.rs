@@ -344,6 +344,8 @@ impl Lane {
     /// waiting deliveries are returned, to be released.
     pub fn update(&self, target: Arc<Target>) -> Vec<DeliveryKey> {
         let mut state = self.state.lock();
+        // An edit of the status by hand starts the count of failures anew.
+        state.failing_since = target.webhook.failing_since;
         state.target = target;
         if state.target.is_called() { Vec::new() } else { self.drain(&mut state) }
     }

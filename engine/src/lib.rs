@@ -165,8 +165,10 @@ impl Engine {
             self.pump(&lane);
         }
         if called {
-            // It may have been paused or disabled, with deliveries waiting.
+            // It may have been paused or disabled, with deliveries waiting of
+            // which its lane knows and the agenda no longer does.
             self.note_stored(webhook, now);
+            self.agenda.add(now, webhook);
         }
         Ok(())
     }
