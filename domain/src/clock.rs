@@ -35,7 +35,10 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        // Whole microseconds: what databases keep, and what is told before and
+        // after a restart is the same.
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     fn elapsed(&self) -> Duration {

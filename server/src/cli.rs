@@ -53,11 +53,17 @@ enum Command {
 /// the settings file and as `CALLBOARD_...`; see `callboard config check`.
 #[derive(Debug, Clone, Default, clap::Args)]
 struct ServerArguments {
-    /// Where to listen [default: 127.0.0.1:8080] [env: CALLBOARD_LISTEN]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        help = "Where to listen [default: 127.0.0.1:8080] [env: CALLBOARD_LISTEN]"
+    )]
     listen: Option<std::net::SocketAddr>,
-    /// The database [default: sqlite:callboard.db] [env: CALLBOARD_DATABASE]
-    #[arg(long, value_name = "sqlite:PATH")]
+    #[arg(
+        long,
+        value_name = "sqlite:PATH",
+        help = "The database [default: sqlite:callboard.db] [env: CALLBOARD_DATABASE]"
+    )]
     database: Option<String>,
     /// The settings file [default: callboard.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "CALLBOARD_CONFIG")]

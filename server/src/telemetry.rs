@@ -1,5 +1,7 @@
 //! Logs: text for people, JSON for programs, always to standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -10,7 +12,11 @@ use crate::config::{Log, LogFormat};
 /// The fault of the filter, in words.
 pub fn start(log: &Log) -> Result<(), String> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Colours are for eyes; a file or a collector would keep their codes.
+        .with_ansi(std::io::stderr().is_terminal());
     // A second start, as when a test runs two programs, keeps the first.
     let _ = match log.format {
         LogFormat::Text => builder.try_init(),

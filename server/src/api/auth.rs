@@ -154,7 +154,7 @@ impl<S: Needed> FromRequestParts<State> for Granted<S> {
 fn named_tenant(parts: &Parts) -> Result<TenantId, Problem> {
     let named = parts.headers.get(TENANT_HEADER).map(|value| value.to_str().unwrap_or_default());
     let parsed = named.unwrap_or(DEFAULT_TENANT).parse();
-    parsed.map_err(|fault| Problem::parameter("Callboard-Tenant", fault))
+    parsed.map_err(|fault| Problem::parameter("Callboard-Tenant", &fault))
 }
 
 impl FromRequestParts<State> for Operator {

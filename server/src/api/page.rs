@@ -51,7 +51,7 @@ pub fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Problem> 
         None => DEFAULT_LIMIT,
         Some(text) => {
             text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| {
-                Problem::parameter("limit", format!("must be a number from 1 to {MAX_LIMIT}"))
+                Problem::parameter("limit", &format!("must be a number from 1 to {MAX_LIMIT}"))
             })?
         }
     };

@@ -47,9 +47,13 @@ pub struct InputFault {
     detail: String,
 }
 
-/// An answer that is a problem.
+/// An answer that is a problem. Boxed, because it is the unlikely side of the
+/// result of nearly every function here.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     kind: &'static str,
     detail: String,
@@ -72,7 +76,17 @@ impl Problem {
             status if status.is_client_error() => "invalid-input",
             _ => "internal",
         };
-        Self { status, kind, detail: detail.into(), errors: Vec::new(), header: None }
+        Self(Box::new(Parts { status, kind, detail: detail.into(), errors: Vec::new(), header: None }))
+    }
+
+    fn with_errors(mut self, errors: Vec<InputFault>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    fn with_header(mut self, header: Option<(header::HeaderName, String)>) -> Self {
+        self.0.header = header;
+        self
     }
 
     /// The body has these faults.
@@ -85,15 +99,15 @@ impl Problem {
         };
         let error =
             |fault: Fault| InputFault { pointer: Some(fault.pointer), parameter: None, detail: fault.detail };
-        Self { errors: faults.into_iter().map(error).collect(), ..Self::new(status, detail) }
+        Self::new(status, detail).with_errors(faults.into_iter().map(error).collect())
     }
 
     /// A parameter of the path or the query is wrong.
-    pub fn parameter(name: &str, detail: impl ToString) -> Self {
+    pub fn parameter(name: &str, detail: &(impl ToString + ?Sized)) -> Self {
         let error =
             InputFault { pointer: None, parameter: Some(name.to_owned()), detail: detail.to_string() };
         let detail = format!("the parameter {name} has a fault");
-        Self { errors: vec![error], ..Self::new(StatusCode::BAD_REQUEST, detail) }
+        Self::new(StatusCode::BAD_REQUEST, detail).with_errors(vec![error])
     }
 
     /// There is no such thing, or it is another tenant's.
@@ -109,7 +123,7 @@ impl Problem {
             "Bearer realm=\"callboard\"".to_owned()
         };
         let header = Some((header::WWW_AUTHENTICATE, challenge));
-        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+        Self::new(StatusCode::UNAUTHORIZED, detail).with_header(header)
     }
 
     /// The token does not allow this.
@@ -117,7 +131,7 @@ impl Problem {
         let name = scope.as_str();
         let challenge = format!("Bearer realm=\"callboard\", error=\"insufficient_scope\", scope=\"{name}\"");
         let header = Some((header::WWW_AUTHENTICATE, challenge));
-        Self { header, ..Self::new(StatusCode::FORBIDDEN, format!("this needs the scope {name}")) }
+        Self::new(StatusCode::FORBIDDEN, format!("this needs the scope {name}")).with_header(header)
     }
 
     /// The id at this pointer is taken by another event.
@@ -125,13 +139,13 @@ impl Problem {
         let detail = "another event was published under this id".to_owned();
         let fault = InputFault { pointer: Some(pointer.to_owned()), parameter: None, detail };
         let detail = "an id is taken by another event; nothing was recorded";
-        Self { errors: vec![fault], ..Self::new(StatusCode::CONFLICT, detail) }
+        Self::new(StatusCode::CONFLICT, detail).with_errors(vec![fault])
     }
 
     fn unavailable() -> Self {
         let detail = "the database can't be used at the moment; nothing was changed, try again";
         let header = Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()));
-        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header)
     }
 }
 
@@ -161,17 +175,18 @@ impl From<RecordError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Parts { status, kind, detail, errors, header } = *self.0;
         let document = ProblemDocument {
-            kind: format!("urn:callboard:problem:{}", self.kind),
-            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
+            kind: format!("urn:callboard:problem:{kind}"),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            detail,
+            errors,
         };
-        let mut response = (self.status, Json(document)).into_response();
+        let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = self.header
+        if let Some((name, value)) = header
             && let Ok(value) = HeaderValue::try_from(value)
         {
             headers.insert(name, value);

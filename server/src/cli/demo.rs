@@ -69,7 +69,7 @@ fn samples(receiver: SocketAddr) -> [Sample; 3] {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut settings = arguments.server.load()?.settings;
-    settings.log.filter = "warn".to_owned();
+    "warn".clone_into(&mut settings.log.filter);
     telemetry::start(&settings.log)?;
     let folder = Folder::make(arguments.server.database.is_none())?;
     if let Some(folder) = &folder.0 {

@@ -14,6 +14,8 @@ const READY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Which server, and who is asking.
 #[derive(Debug, Clone, clap::Args)]
+// By default the group is named like the type, as is that of `send`.
+#[group(skip)]
 pub(super) struct Arguments {
     /// The server
     #[arg(long, env = "CALLBOARD_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
@@ -56,7 +58,7 @@ impl Remote {
         let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(Duration::from_mins(1)))
             .tls_config(tls)
             .build();
         let base = base.trim_end_matches('/').to_owned();
@@ -119,7 +121,7 @@ fn refusal(status: u16, problem: &Value) -> String {
     let mut words = format!("{detail} ({status})");
     for fault in problem["errors"].as_array().into_iter().flatten() {
         let place = fault["pointer"].as_str().or_else(|| fault["parameter"].as_str()).unwrap_or_default();
-        words.push_str(&format!("\n  {place}: {}", fault["detail"].as_str().unwrap_or_default()));
+        words.extend(["\n  ", place, ": ", fault["detail"].as_str().unwrap_or_default()]);
     }
     words
 }

@@ -211,7 +211,14 @@ impl Layers {
     }
 
     fn finish(self) -> Result<Loaded, ConfigError> {
-        let source_of = |name: &str| self.sources.get(name).cloned().unwrap_or(Source::Default);
+        // A group has no source itself; what is wrong with it came with a member.
+        let is_in = |known: &str, group: &str| {
+            known.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let source_of = |name: &str| {
+            let found = self.sources.iter().find(|(known, _)| is_in(known, name));
+            found.map_or(Source::Default, |(_, source)| source.clone())
+        };
         let wrong = |name: String, message| {
             let source_of = source_of(&name);
             ConfigError::Wrong { name, source_of, message }

@@ -71,8 +71,10 @@ fn read(text: &str) -> Result<(String, Scopes), Problem> {
     let input = Members::read(text, &mut faults).and_then(|members| {
         members.refuse_unknown(&["name", "scopes"], &mut faults);
         let name = members.string("name", &mut faults);
-        if name.as_ref().is_none_or(|name| name.is_empty() || name.len() > 255) {
-            faults.member("name", "is required: 1 to 255 bytes");
+        if members.get("name").is_none() {
+            faults.member("name", "is required: what people call the client");
+        } else if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255) {
+            faults.member("name", "must be 1 to 255 bytes long");
         }
         let words: Option<Vec<String>> =
             members.get("scopes").and_then(|raw| serde_json::from_str(raw.get()).ok());

@@ -47,7 +47,7 @@ fn states(text: Option<&str>) -> Result<Vec<State>, Problem> {
         let found = State::ALL.into_iter().find(|state| state.as_str() == word);
         found.ok_or_else(|| {
             let all = State::ALL.map(State::as_str).join(", ");
-            Problem::parameter("state", format!("{word:?} is no state; states are {all}"))
+            Problem::parameter("state", &format!("{word:?} is no state; states are {all}"))
         })
     };
     text.map_or(Ok(Vec::new()), |text| text.split(',').map(str::trim).map(state).collect())

@@ -54,11 +54,17 @@ pub struct TenantInput {
     retention_seconds: Option<u32>,
 }
 
+/// What the input says of the retention.
+enum Retention {
+    LeftOut,
+    /// `None` for the deployment's setting.
+    Given(Option<u32>),
+}
+
 struct Input {
     id: Option<TenantId>,
     name: Option<String>,
-    /// The outer option says whether it was given at all.
-    retention_seconds: Option<Option<u32>>,
+    retention: Retention,
 }
 
 fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
@@ -82,7 +88,7 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
             }
             seconds
         });
-        Input { id, name, retention_seconds: given.then_some(retention) }
+        Input { id, name, retention: if given { Retention::Given(retention) } else { Retention::LeftOut } }
     });
     faults.finish(input).map_err(Problem::faults)
 }
@@ -101,7 +107,10 @@ pub(in crate::api) async fn create(operator: Operator, body: JsonText) -> Result
     let id = input.id.ok_or_else(Problem::not_found)?;
     let name = input.name.unwrap_or_else(|| id.to_string());
     let location = format!("/v1/tenants/{id}");
-    let retention = input.retention_seconds.flatten();
+    let retention = match input.retention {
+        Retention::LeftOut => None,
+        Retention::Given(seconds) => seconds,
+    };
     let made = operator.store().create_tenant(id, name, retention, operator.now()).await?;
     let tenant = made.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "there is a tenant with this id"))?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(TenantView::from(tenant))))
@@ -153,7 +162,10 @@ pub(in crate::api) async fn edit(
     let tenant = operator.store().tenant(&id).await?.ok_or_else(Problem::not_found)?;
     let input = read(&body.text, &["name", "retention_seconds"])?;
     let name = input.name.unwrap_or(tenant.name);
-    let retention = input.retention_seconds.unwrap_or(tenant.retention_seconds);
+    let retention = match input.retention {
+        Retention::LeftOut => tenant.retention_seconds,
+        Retention::Given(seconds) => seconds,
+    };
     let edited =
         operator.store().update_tenant(&id, name, retention).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(edited.into()))

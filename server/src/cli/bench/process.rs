@@ -52,10 +52,10 @@ impl Process {
     }
 
     /// Most memory resident so far, in MiB.
-    pub(super) fn peak_memory(&self) -> Option<u64> {
+    pub(super) fn peak_memory(&self) -> Option<u32> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1_024)
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u32>().ok()? / 1_024)
     }
 
     /// Ends it and waits for its end.

@@ -13,7 +13,7 @@ pub(super) struct Round {
     pub(super) took: Duration,
     /// Processor time of what was measured.
     pub(super) used: Duration,
-    pub(super) memory_mib: u64,
+    pub(super) memory_mib: u32,
     pub(super) publish_p50: Duration,
     pub(super) publish_p99: Duration,
 }
@@ -92,7 +92,7 @@ impl<'a> Report<'a> {
                 figure(Round::cost),
                 figure(|round| milliseconds(round.publish_p50)),
                 figure(|round| milliseconds(round.publish_p99)),
-                figure(|round| round.memory_mib as f64),
+                figure(|round| round.memory_mib.into()),
             )
         };
         vec![
