@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use rand::Rng;
 use serde_json::value::RawValue;
 
 use crate::catalogue;
@@ -41,6 +40,8 @@ pub type Related = BTreeMap<Resource, Vec<String>>;
 pub struct Event {
     /// The publisher's id, or ours.
     pub id: EventId,
+    /// Whether the publisher chose the id; one of ours is nobody else's.
+    pub id_given: bool,
     /// What happened, to what kind of thing.
     pub event_type: EventType,
     /// [`Self::event_type`] as text.
@@ -61,7 +62,8 @@ const MEMBERS: [&str; 9] =
     ["id", "type", "occurred_at", "subject", "related", "actor", "action", "data", "changes"];
 
 /// Reads the body of a publishing request: one object, an array of them, or
-/// (`ndjson`) one a line. A missing id is made, a missing time is `now`.
+/// (`ndjson`) one a line. A missing id is asked of
+/// `new_id`, a missing time is `now`.
 ///
 /// # Errors
 /// Every fault of every event, each with its JSON pointer; in an array or in
@@ -70,12 +72,12 @@ pub fn read_events(
     body: &str,
     ndjson: bool,
     now: Timestamp,
-    rng: &mut dyn Rng,
+    new_id: &mut dyn FnMut() -> EventId,
 ) -> Result<Vec<Event>, Vec<Fault>> {
     let mut faults = Faults::new();
     if ndjson {
         let lines: Vec<&str> = body.lines().filter(|line| !line.trim().is_empty()).collect();
-        let events = read_all(&lines, &mut faults, now, rng);
+        let events = read_all(&lines, &mut faults, now, new_id);
         return faults.finish(events);
     }
     if body.trim_start().starts_with('[') {
@@ -87,14 +89,19 @@ pub fn read_events(
             }
         };
         let texts: Vec<&str> = elements.iter().map(|raw| raw.get()).collect();
-        let events = read_all(&texts, &mut faults, now, rng);
+        let events = read_all(&texts, &mut faults, now, new_id);
         return faults.finish(events);
     }
-    let event = read_event(body, &mut faults, now, rng);
+    let event = read_event(body, &mut faults, now, new_id);
     faults.finish(event.map(|event| vec![event]))
 }
 
-fn read_all(texts: &[&str], faults: &mut Faults, now: Timestamp, rng: &mut dyn Rng) -> Option<Vec<Event>> {
+fn read_all(
+    texts: &[&str],
+    faults: &mut Faults,
+    now: Timestamp,
+    new_id: &mut dyn FnMut() -> EventId,
+) -> Option<Vec<Event>> {
     if texts.is_empty() {
         faults.here("must hold at least one event");
         return None;
@@ -105,13 +112,18 @@ fn read_all(texts: &[&str], faults: &mut Faults, now: Timestamp, rng: &mut dyn R
     }
     let mut events = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
-        events.extend(faults.element(index, |faults| read_event(text, faults, now, rng)));
+        events.extend(faults.element(index, |faults| read_event(text, faults, now, new_id)));
     }
     Some(events)
 }
 
 /// Reads one event; `None` when a fault was noted.
-fn read_event(text: &str, faults: &mut Faults, now: Timestamp, rng: &mut dyn Rng) -> Option<Event> {
+fn read_event(
+    text: &str,
+    faults: &mut Faults,
+    now: Timestamp,
+    new_id: &mut dyn FnMut() -> EventId,
+) -> Option<Event> {
     if text.len() > MAX_EVENT_BYTES {
         faults.too_large(format_args!("is {} bytes long; an event may have {MAX_EVENT_BYTES}", text.len()));
         return None;
@@ -140,7 +152,8 @@ fn read_event(text: &str, faults: &mut Faults, now: Timestamp, rng: &mut dyn Rng
         return None;
     }
     let parts = Parts {
-        id: id.unwrap_or_else(|| EventId::generate(now, rng)),
+        id_given: id.is_some(),
+        id: id.unwrap_or_else(new_id),
         event_type: event_type?,
         occurred_at: occurred_at.unwrap_or(now),
         occurred_at_given: occurred_at.is_some(),
@@ -232,6 +245,7 @@ fn read_actor(raw: Option<&RawValue>, faults: &mut Faults) -> Option<Actor> {
 /// Everything a native body is made of.
 struct Parts<'a> {
     id: EventId,
+    id_given: bool,
     event_type: EventType,
     occurred_at: Timestamp,
     occurred_at_given: bool,
@@ -272,6 +286,7 @@ impl Parts<'_> {
         body.push(b'}');
         Event {
             id: self.id,
+            id_given: self.id_given,
             event_type: self.event_type,
             type_name,
             occurred_at: self.occurred_at,
@@ -310,6 +325,7 @@ pub fn operational(
 ) -> Event {
     Parts {
         id,
+        id_given: false,
         event_type: EventType::Operational(what),
         occurred_at: now,
         occurred_at_given: true,

@@ -62,7 +62,11 @@ impl Faults {
     pub fn within<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.at.len();
         self.at.push('/');
-        self.at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        if name.contains(['~', '/']) {
+            self.at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        } else {
+            self.at.push_str(name);
+        }
         let value = read(self);
         self.at.truncate(length);
         value

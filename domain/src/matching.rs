@@ -177,6 +177,7 @@ mod tests {
 
     use super::*;
     use crate::event::read_events;
+    use crate::id::EventId;
     use crate::webhook::read_settings;
 
     fn settings(events: &[&str], identifier: Option<&str>, related: bool) -> Settings {
@@ -190,8 +191,8 @@ mod tests {
     fn event(type_name: &str, subject: &str, related: &serde_json::Value) -> Event {
         let text = serde_json::json!({"type": type_name, "subject": {"id": subject}, "related": related});
         let now = "2026-11-21T19:00:00Z".parse().expect("a time");
-        let mut events =
-            read_events(&text.to_string(), false, now, &mut StdRng::seed_from_u64(1)).expect("good");
+        let mut new_id = || EventId::generate(now, &mut StdRng::seed_from_u64(1));
+        let mut events = read_events(&text.to_string(), false, now, &mut new_id).expect("good");
         events.remove(0)
     }
 

@@ -100,6 +100,7 @@ async fn record(
     let id = EventId::generate(now, rng);
     let body = format!(r#"{{"type":"ticket.updated","id":"{id}","data":{{"note":"{}"}}}}"#, "x".repeat(400));
     let event = Event {
+        id_given: true,
         event_type: "ticket.updated".parse()?,
         type_name: "ticket.updated".to_owned(),
         occurred_at: now,

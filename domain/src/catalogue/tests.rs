@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::event::{MAX_EVENT_BYTES, read_events};
 use crate::fault::{Fault, Faults};
+use crate::id::EventId;
 
 fn faults_of(resource: Resource, data: &str) -> Vec<Fault> {
     let raw: Box<RawValue> = serde_json::from_str(data).expect("valid JSON");
@@ -26,7 +27,7 @@ fn pointers(resource: Resource, data: &str) -> Vec<String> {
 
 fn publish(body: &str) -> Result<Vec<crate::event::Event>, Vec<Fault>> {
     let now = "2026-11-21T19:00:00Z".parse().expect("a time");
-    read_events(body, false, now, &mut StdRng::seed_from_u64(7))
+    read_events(body, false, now, &mut || EventId::generate(now, &mut StdRng::seed_from_u64(7)))
 }
 
 /// The part of JSON Schema that our schemas are written in.

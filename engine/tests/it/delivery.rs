@@ -9,7 +9,7 @@ use std::time::Duration;
 use callboard_domain::clock::{Clock, ManualClock, Timestamp};
 use callboard_domain::delivery::State;
 use callboard_domain::event::read_events;
-use callboard_domain::id::{DeliveryKey, TenantKey, WebhookId};
+use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId};
 use callboard_domain::signing::Secret;
 use callboard_domain::store::{Edited, NewWebhook, Store};
 use callboard_domain::webhook::{Status, Webhook, read_settings};
@@ -89,7 +89,9 @@ impl World {
 
     async fn publish(&self, id: &str) -> Published {
         let body = format!(r#"{{"id": "{id}", "type": "order.paid", "subject": {{"id": "1"}}}}"#);
-        let events = read_events(&body, false, self.clock.now(), &mut StdRng::seed_from_u64(3)).unwrap();
+        let now = self.clock.now();
+        let new_id = &mut || EventId::generate(now, &mut StdRng::seed_from_u64(3));
+        let events = read_events(&body, false, now, new_id).unwrap();
         self.engine.publish(self.tenant, events).await.unwrap().remove(0)
     }
 

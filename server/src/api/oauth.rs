@@ -57,7 +57,7 @@ pub struct TokenForm {
 ///
 /// The client names itself by HTTP Basic or in the form.
 #[utoipa::path(
-    post, path = "/oauth2/token", tag = "access", security(()),
+    post, path = "/oauth2/token", operation_id = "issue_token", tag = "access", security(()),
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "A token", body = TokenAnswer),
@@ -153,13 +153,14 @@ fn read_form(headers: &HeaderMap, body: &[u8]) -> Result<TokenForm, Refusal> {
         return Err(Refusal::new("invalid_request", "send a form: application/x-www-form-urlencoded"));
     }
     let mut form = TokenForm::default();
-    for (name, value) in url::form_urlencoded::parse(body) {
+    // RFC 6749 section 3.2: without a value a parameter counts as left out.
+    for (name, value) in url::form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
         let field = match &*name {
             "grant_type" => &mut form.grant_type,
             "scope" => &mut form.scope,
             "client_id" => &mut form.client_id,
             "client_secret" => &mut form.client_secret,
-            // RFC 6749 section 3.2: unknown parameters are ignored.
+            // And unknown ones are ignored.
             _ => continue,
         };
         if field.replace(value.into_owned()).is_some() {

@@ -40,6 +40,11 @@ pub(super) fn record(
     let mut plans = Vec::with_capacity(events.len());
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for (index, NewEvent { event, .. }) in events.iter().enumerate() {
+        if !event.id_given {
+            // One of our own making: nobody else can have it.
+            plans.push(Plan::Insert { id_key: id_key(tenant, event.id.as_str()) });
+            continue;
+        }
         let plan = match seen.get(event.id.as_str()) {
             Some(&first) if same(&events[first].event.body, event) => Some(Plan::Repeated(first)),
             Some(_) => None,

@@ -80,21 +80,22 @@ pub(super) fn update(
     Ok(Some(Edited::Done(Box::new(written(write.conn, key)?))))
 }
 
-/// Disables a webhook, unless it is disabled already. That is an edit: one
-/// that knows nothing of it would enable the webhook again.
+/// Disables a webhook, unless it is disabled already: many attempts may find
+/// out at the same time, and only one of them has done it. That is an edit:
+/// one that knows nothing of it would enable the webhook again.
 pub(super) fn disable(
     write: &mut Write<'_>,
     key: WebhookKey,
     reason: &str,
     now: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
-    sql::run(
+    let updated = sql::run(
         write.conn,
         "UPDATE webhooks SET revision = revision + 1, status = ?2, disabled_reason = ?3, updated_at = ?4
          WHERE key = ?1 AND deleted_at IS NULL AND status <> ?2",
         (key.0, Status::Disabled.as_str(), reason, micros(now)),
     )?;
-    by_key(write.conn, key)
+    if updated == 0 { Ok(None) } else { by_key(write.conn, key) }
 }
 
 /// Notes since when a webhook fails.

@@ -174,6 +174,7 @@ pub(crate) fn event_about(id: &str, type_name: &str, subject: &str) -> Event {
     let body = format!(r#"{{"type":"{type_name}","id":"{id}","subject":"{subject}"}}"#);
     Event {
         id: id.parse().expect("an event id"),
+        id_given: true,
         event_type: type_name.parse().expect("an event type"),
         type_name: type_name.to_owned(),
         occurred_at: at(0),

@@ -90,7 +90,7 @@ fn read(text: &str) -> Result<(String, Scopes), Problem> {
 
 /// Make a client.
 #[utoipa::path(
-    post, path = "/v1/clients", tag = "access", request_body = ClientInput,
+    post, path = "/v1/clients", operation_id = "create_client", tag = "access", request_body = ClientInput,
     responses(
         (status = 201, description = "Made; its secret is shown this once", body = CreatedClient),
         (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
@@ -113,7 +113,7 @@ pub(in crate::api) async fn create(
 
 /// List clients, newest first.
 #[utoipa::path(
-    get, path = "/v1/clients", tag = "access", params(PageQuery),
+    get, path = "/v1/clients", operation_id = "list_clients", tag = "access", params(PageQuery),
     responses((status = 200, description = "A page of clients", body = Items<ClientView>))
 )]
 pub(in crate::api) async fn list(
@@ -126,7 +126,7 @@ pub(in crate::api) async fn list(
 
 /// Show one client.
 #[utoipa::path(
-    get, path = "/v1/clients/{id}", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    get, path = "/v1/clients/{id}", operation_id = "show_client", tag = "access", params(("id" = String, Path, description = "The client's id")),
     responses(
         (status = 200, description = "The client", body = ClientView),
         (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
@@ -152,7 +152,7 @@ async fn set_enabled(
 
 /// Let a client get tokens again.
 #[utoipa::path(
-    post, path = "/v1/clients/{id}/enable", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    post, path = "/v1/clients/{id}/enable", operation_id = "enable_client", tag = "access", params(("id" = String, Path, description = "The client's id")),
     responses(
         (status = 200, description = "The client as it is now", body = ClientView),
         (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
@@ -167,7 +167,7 @@ pub(in crate::api) async fn enable(
 
 /// Give a client no more tokens, and obey none that it has.
 #[utoipa::path(
-    post, path = "/v1/clients/{id}/disable", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    post, path = "/v1/clients/{id}/disable", operation_id = "disable_client", tag = "access", params(("id" = String, Path, description = "The client's id")),
     responses(
         (status = 200, description = "The client as it is now", body = ClientView),
         (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),
@@ -182,7 +182,7 @@ pub(in crate::api) async fn disable(
 
 /// Delete a client; its tokens are obeyed no longer.
 #[utoipa::path(
-    delete, path = "/v1/clients/{id}", tag = "access", params(("id" = String, Path, description = "The client's id")),
+    delete, path = "/v1/clients/{id}", operation_id = "delete_client", tag = "access", params(("id" = String, Path, description = "The client's id")),
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "No such client", body = ProblemDocument, content_type = "application/problem+json"),

@@ -55,7 +55,7 @@ fn states(text: Option<&str>) -> Result<Vec<State>, Problem> {
 
 /// List the deliveries of a webhook, newest first.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{id}/deliveries", tag = "deliveries",
+    get, path = "/v1/webhooks/{id}/deliveries", operation_id = "list_deliveries_of_webhook", tag = "deliveries",
     params(("id" = String, Path, description = "The webhook's id"), DeliveryQuery),
     responses(
         (status = 200, description = "A page of deliveries", body = Items<DeliveryView>),
@@ -115,7 +115,7 @@ pub struct DeliveryDetail {
 
 /// Show one delivery with all its attempts.
 #[utoipa::path(
-    get, path = "/v1/deliveries/{id}", tag = "deliveries", params(("id" = String, Path, description = "The delivery's id", example = "dlv_1842")),
+    get, path = "/v1/deliveries/{id}", operation_id = "show_delivery", tag = "deliveries", params(("id" = String, Path, description = "The delivery's id", example = "dlv_1842")),
     responses(
         (status = 200, description = "The delivery", body = DeliveryDetail),
         (status = 404, description = "No such delivery, or expired by retention", body = ProblemDocument, content_type = "application/problem+json"),
@@ -148,7 +148,7 @@ fn answer(done: Option<ByHand>, action: &str) -> Result<StatusCode, Problem> {
 /// A failed, cancelled or delivered one is sent again; a waiting one is sent
 /// without waiting.
 #[utoipa::path(
-    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = String, Path, description = "The delivery's id")),
+    post, path = "/v1/deliveries/{id}/retry", operation_id = "retry_delivery", tag = "deliveries", params(("id" = String, Path, description = "The delivery's id")),
     responses(
         (status = 202, description = "Due at once", body = DeliveryDetail),
         (status = 404, description = "No such delivery", body = ProblemDocument, content_type = "application/problem+json"),
@@ -165,7 +165,7 @@ pub(in crate::api) async fn retry(
 
 /// Call one delivery off. An attempt that is on its way ends as it ends.
 #[utoipa::path(
-    post, path = "/v1/deliveries/{id}/cancel", tag = "deliveries", params(("id" = String, Path, description = "The delivery's id")),
+    post, path = "/v1/deliveries/{id}/cancel", operation_id = "cancel_delivery", tag = "deliveries", params(("id" = String, Path, description = "The delivery's id")),
     responses(
         (status = 202, description = "Cancelled", body = DeliveryDetail),
         (status = 404, description = "No such delivery", body = ProblemDocument, content_type = "application/problem+json"),

@@ -58,7 +58,7 @@ fn view(resource: Resource, trigger: Trigger) -> EventTypeView {
 
 /// List the known event types. Needs no token.
 #[utoipa::path(
-    get, path = "/v1/event-types", tag = "events", security(()),
+    get, path = "/v1/event-types", operation_id = "list_event_types", tag = "events", security(()),
     responses((status = 200, description = "Every known type", body = EventTypes))
 )]
 pub(in crate::api) async fn list() -> Json<EventTypes> {
@@ -69,7 +69,7 @@ pub(in crate::api) async fn list() -> Json<EventTypes> {
 
 /// Show one event type with its schema and an example. Needs no token.
 #[utoipa::path(
-    get, path = "/v1/event-types/{type}", tag = "events", security(()),
+    get, path = "/v1/event-types/{type}", operation_id = "show_event_type", tag = "events", security(()),
     params(("type" = String, Path, description = "The event type", example = "order.paid")),
     responses(
         (status = 200, description = "The type", body = EventTypeDetail),

@@ -92,7 +92,7 @@ impl From<Published> for PublishedView {
 /// deliveries; if one of them is wrong, none is recorded. One object is
 /// answered with one object, anything else with `{"events": [...]}`.
 #[utoipa::path(
-    post, path = "/v1/events", tag = "events",
+    post, path = "/v1/events", operation_id = "publish_events", tag = "events",
     request_body(content((EventInput = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 202, description = "Durable, and on its way", body = PublishedView),
@@ -111,7 +111,8 @@ pub(in crate::api) async fn publish(
 ) -> Result<Response, Problem> {
     let now = access.now();
     let events =
-        access.with_rng(|rng| read_events(&body.text, body.lines, now, rng)).map_err(Problem::faults)?;
+        read_events(&body.text, body.lines, now, &mut || access.with_rng(|rng| EventId::generate(now, rng)))
+            .map_err(Problem::faults)?;
     let single = !body.lines && !body.text.trim_start().starts_with('[');
     let mut published =
         access.engine().publish(access.tenant.key, events).await.map_err(|error| match error {
@@ -156,7 +157,7 @@ pub(super) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, 
 
 /// List events, newest first.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "events", params(EventQuery),
+    get, path = "/v1/events", operation_id = "list_events", tag = "events", params(EventQuery),
     responses((status = 200, description = "A page of events", body = Items<EventView>))
 )]
 pub(in crate::api) async fn list(
@@ -177,7 +178,7 @@ pub(in crate::api) async fn list(
 
 /// Show one event.
 #[utoipa::path(
-    get, path = "/v1/events/{id}", tag = "events", params(("id" = String, Path, description = "The event's id")),
+    get, path = "/v1/events/{id}", operation_id = "show_event", tag = "events", params(("id" = String, Path, description = "The event's id")),
     responses(
         (status = 200, description = "The event", body = EventView),
         (status = 404, description = "No such event, or expired by retention", body = ProblemDocument, content_type = "application/problem+json"),
@@ -193,7 +194,7 @@ pub(in crate::api) async fn show(
 
 /// List the deliveries of one event: whom it reached.
 #[utoipa::path(
-    get, path = "/v1/events/{id}/deliveries", tag = "events",
+    get, path = "/v1/events/{id}/deliveries", operation_id = "list_deliveries_of_event", tag = "events",
     params(("id" = String, Path, description = "The event's id"), PageQuery),
     responses(
         (status = 200, description = "A page of deliveries, in the order of their making", body = Items<DeliveryView>),

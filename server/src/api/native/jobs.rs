@@ -18,7 +18,7 @@ async fn view<S: Needed>(access: &Granted<S>, job: &Job) -> Result<JobView, Stor
 
 /// List jobs, newest first.
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "jobs", params(PageQuery),
+    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", params(PageQuery),
     responses((status = 200, description = "A page of jobs", body = Items<JobView>))
 )]
 pub(in crate::api) async fn list(
@@ -35,7 +35,7 @@ pub(in crate::api) async fn list(
 
 /// Show one job and its progress.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The job's id", example = "job_3")),
+    get, path = "/v1/jobs/{id}", operation_id = "show_job", tag = "jobs", params(("id" = String, Path, description = "The job's id", example = "job_3")),
     responses(
         (status = 200, description = "The job", body = JobView),
         (status = 404, description = "No such job", body = ProblemDocument, content_type = "application/problem+json"),
@@ -51,7 +51,7 @@ pub(in crate::api) async fn show(
 
 /// Stop a job. What it did stays done; a job that has ended stays as it is.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/stop", tag = "jobs", params(("id" = String, Path, description = "The job's id")),
+    post, path = "/v1/jobs/{id}/stop", operation_id = "stop_job", tag = "jobs", params(("id" = String, Path, description = "The job's id")),
     responses(
         (status = 200, description = "The job as it is now", body = JobView),
         (status = 404, description = "No such job", body = ProblemDocument, content_type = "application/problem+json"),

@@ -95,7 +95,7 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
 
 /// Make a tenant.
 #[utoipa::path(
-    post, path = "/v1/tenants", tag = "access", request_body = TenantInput,
+    post, path = "/v1/tenants", operation_id = "create_tenant", tag = "access", request_body = TenantInput,
     responses(
         (status = 201, description = "Made", body = TenantView),
         (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
@@ -118,7 +118,7 @@ pub(in crate::api) async fn create(operator: Operator, body: JsonText) -> Result
 
 /// List tenants, newest first.
 #[utoipa::path(
-    get, path = "/v1/tenants", tag = "access", params(PageQuery),
+    get, path = "/v1/tenants", operation_id = "list_tenants", tag = "access", params(PageQuery),
     responses((status = 200, description = "A page of tenants", body = Items<TenantView>))
 )]
 pub(in crate::api) async fn list(
@@ -131,7 +131,7 @@ pub(in crate::api) async fn list(
 
 /// Show one tenant.
 #[utoipa::path(
-    get, path = "/v1/tenants/{id}", tag = "access", params(("id" = String, Path, description = "The tenant's id")),
+    get, path = "/v1/tenants/{id}", operation_id = "show_tenant", tag = "access", params(("id" = String, Path, description = "The tenant's id")),
     responses(
         (status = 200, description = "The tenant", body = TenantView),
         (status = 404, description = "No such tenant", body = ProblemDocument, content_type = "application/problem+json"),
@@ -147,7 +147,7 @@ pub(in crate::api) async fn show(
 
 /// Edit a tenant: what is left out stays as it is.
 #[utoipa::path(
-    patch, path = "/v1/tenants/{id}", tag = "access", request_body = TenantInput, params(("id" = String, Path, description = "The tenant's id")),
+    patch, path = "/v1/tenants/{id}", operation_id = "edit_tenant", tag = "access", request_body = TenantInput, params(("id" = String, Path, description = "The tenant's id")),
     responses(
         (status = 200, description = "The tenant as it is now", body = TenantView),
         (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),

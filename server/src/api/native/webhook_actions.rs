@@ -44,7 +44,7 @@ async fn set_status(
 
 /// Let a disabled webhook hear again; what waited is sent.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/enable", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    post, path = "/v1/webhooks/{id}/enable", operation_id = "enable_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -60,7 +60,7 @@ pub(in crate::api) async fn enable(
 /// Stop a webhook from hearing. What waits is kept until it is enabled again,
 /// or retention takes it.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/disable", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    post, path = "/v1/webhooks/{id}/disable", operation_id = "disable_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -75,7 +75,7 @@ pub(in crate::api) async fn disable(
 
 /// Let deliveries of a webhook wait; it goes on hearing.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/pause", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    post, path = "/v1/webhooks/{id}/pause", operation_id = "pause_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -91,7 +91,7 @@ pub(in crate::api) async fn pause(
 
 /// Send what waited while a webhook was paused.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/resume", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    post, path = "/v1/webhooks/{id}/resume", operation_id = "resume_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -120,7 +120,7 @@ pub struct PingView {
 /// Send a `webhook.ping` to this webhook and to no other. Its outcome is at
 /// `/v1/deliveries/{delivery_id}`.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/ping", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    post, path = "/v1/webhooks/{id}/ping", operation_id = "ping_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 202, description = "On its way; a paused webhook gets it when it is resumed", body = PingView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -148,7 +148,7 @@ pub(in crate::api) async fn ping(
 /// Each gets its whole schedule again. A job of this kind that is still
 /// running for the webhook is answered instead of a second one.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/retry-failed", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    post, path = "/v1/webhooks/{id}/retry-failed", operation_id = "retry_failed_deliveries", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 202, description = "The job; its progress is at `/v1/jobs/{id}`", body = JobView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -240,7 +240,7 @@ impl From<WebhookStats> for StatsView {
 
 /// Show how a webhook fares.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{id}/stats", tag = "webhooks",
+    get, path = "/v1/webhooks/{id}/stats", operation_id = "show_webhook_stats", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id"), StatsQuery),
     responses(
         (status = 200, description = "Counts and latencies", body = StatsView),

@@ -58,7 +58,7 @@ impl SecretView {
 
 /// Show what a receiver verifies signatures with.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{id}/secret", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    get, path = "/v1/webhooks/{id}/secret", operation_id = "show_webhook_secret", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 200, description = "The secrets that sign now", body = SecretView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -86,7 +86,7 @@ pub struct RotateQuery {
 /// Make a new signing secret. The old one signs too until the overlap ends, so
 /// that the receiver can change over without a gap.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{id}/secret", tag = "webhooks",
+    post, path = "/v1/webhooks/{id}/secret", operation_id = "rotate_webhook_secret", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id"), RotateQuery),
     responses(
         (status = 201, description = "The new secret, and those that still sign", body = SecretView),

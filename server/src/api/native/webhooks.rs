@@ -34,7 +34,7 @@ pub(super) async fn find<S: Needed>(access: &Granted<S>, id: WebhookId) -> Resul
 
 /// Make a webhook.
 #[utoipa::path(
-    post, path = "/v1/webhooks", tag = "webhooks", request_body = WebhookInput,
+    post, path = "/v1/webhooks", operation_id = "create_webhook", tag = "webhooks", request_body = WebhookInput,
     responses(
         (status = 201, description = "Made; `Location` is its address", body = CreatedWebhook),
         (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
@@ -60,7 +60,7 @@ pub(in crate::api) async fn create(
 
 /// List webhooks, newest first.
 #[utoipa::path(
-    get, path = "/v1/webhooks", tag = "webhooks", params(PageQuery),
+    get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", params(PageQuery),
     responses((status = 200, description = "A page of webhooks", body = Items<WebhookView>))
 )]
 pub(in crate::api) async fn list(
@@ -73,7 +73,7 @@ pub(in crate::api) async fn list(
 
 /// Show one webhook.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    get, path = "/v1/webhooks/{id}", operation_id = "show_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 200, description = "The webhook; `ETag` is its revision", body = WebhookView),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
@@ -95,7 +95,7 @@ fn etag(webhook: &Webhook) -> String {
 ///
 /// With `If-Match`, the edit is refused if somebody else edited it meanwhile.
 #[utoipa::path(
-    patch, path = "/v1/webhooks/{id}", tag = "webhooks", request_body = WebhookInput,
+    patch, path = "/v1/webhooks/{id}", operation_id = "edit_webhook", tag = "webhooks", request_body = WebhookInput,
     params(("id" = String, Path, description = "The webhook's id"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what is edited")),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
@@ -146,7 +146,7 @@ pub(in crate::api) async fn edit(
 /// Delete a webhook. What waits for it is cancelled; its log stays until
 /// retention takes it.
 #[utoipa::path(
-    delete, path = "/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
+    delete, path = "/v1/webhooks/{id}", operation_id = "delete_webhook", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
