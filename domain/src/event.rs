@@ -138,15 +138,11 @@ fn read_event(
     let related = faults.within("related", |faults| read_related(members.get("related"), faults));
     let actor = faults.within("actor", |faults| read_actor(members.get("actor"), faults));
     let action = read_text(&members, "action", faults);
-    for name in ["data", "changes"] {
-        if let Some(raw) = members.get(name) {
-            faults.within(name, |faults| json::check_object(raw, faults));
-        }
+    if let Some(data) = members.get("data") {
+        faults.within("data", |faults| read_data(data, event_type.as_ref(), faults));
     }
-    if let (Some(EventType::Known(resource, _)), Some(data), true) =
-        (&event_type, members.get("data"), faults.count() == before)
-    {
-        faults.within("data", |faults| catalogue::check_data(*resource, data, faults));
+    if let Some(changes) = members.get("changes") {
+        faults.within("changes", |faults| json::check_object(changes, faults));
     }
     if faults.count() > before {
         return None;
@@ -195,6 +191,24 @@ fn read_text(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<S
     Some(text)
 }
 
+/// A name may be empty: some platforms send it so.
+fn read_name(members: &Members<'_>, faults: &mut Faults) -> Option<String> {
+    let name = members.string("name", faults)?;
+    if name.len() > MAX_TEXT {
+        faults.member("name", format_args!("must be at most {MAX_TEXT} bytes long, not {}", name.len()));
+    }
+    Some(name)
+}
+
+fn read_data(data: &RawValue, event_type: Option<&EventType>, faults: &mut Faults) {
+    let before = faults.count();
+    json::check_object(data, faults);
+    // What can't be read again must not reach the catalogue.
+    if let (Some(EventType::Known(resource, _)), true) = (event_type, faults.count() == before) {
+        catalogue::check_data(*resource, data, faults);
+    }
+}
+
 fn read_subject(raw: Option<&RawValue>, faults: &mut Faults) -> Option<Subject> {
     let Some(raw) = raw else {
         faults.here("is required: an object with the id of what it happened to");
@@ -205,13 +219,14 @@ fn read_subject(raw: Option<&RawValue>, faults: &mut Faults) -> Option<Subject> 
     if members.get("id").is_none() {
         faults.member("id", "is required: the id of what it happened to");
     }
-    let name = members.string("name", faults);
+    let name = read_name(&members, faults);
     Some(Subject { id: read_text(&members, "id", faults)?, name })
 }
 
 fn read_related(raw: Option<&RawValue>, faults: &mut Faults) -> Related {
     let mut related = Related::new();
     let Some(members) = raw.and_then(|raw| Members::read(raw.get(), faults)) else { return related };
+    members.refuse_repeated(faults);
     for (name, ids) in members.iter() {
         faults.within(name, |faults| match name.parse::<Resource>() {
             Err(unknown) => faults.here(unknown),
@@ -238,7 +253,7 @@ fn read_actor(raw: Option<&RawValue>, faults: &mut Faults) -> Option<Actor> {
     if members.get("id").is_none() {
         faults.member("id", "is required where there is an actor");
     }
-    let name = members.string("name", faults);
+    let name = read_name(&members, faults);
     Some(Actor { id: read_text(&members, "id", faults)?, name })
 }
 

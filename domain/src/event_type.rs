@@ -57,7 +57,7 @@ pub enum InvalidEventType {
     )]
     Malformed,
     /// The resource is known, but this can't happen to it.
-    #[error("{participle:?} can't happen to a {resource}; it can be {}", participles(*.resource))]
+    #[error("{participle:?} can't happen to {resource}; it can be {}", participles(*.resource))]
     UnknownParticiple {
         /// The resource named by the first word.
         resource: Resource,
@@ -231,7 +231,7 @@ mod tests {
         let fault = "sale.paid".parse::<EventType>().map_err(|fault| fault.to_string());
         assert_eq!(
             fault,
-            Err("\"paid\" can't happen to a sale; it can be created, updated, deleted, cancelled, retransfer_requested"
+            Err("\"paid\" can't happen to sale; it can be created, updated, deleted, cancelled, retransfer_requested"
                 .into())
         );
         assert!("ticket.updated.twice".parse::<EventType>().is_err());

@@ -86,11 +86,23 @@ impl<'a> Members<'a> {
 
     /// Notes every member that is not among `known`, and every repeated one.
     pub fn refuse_unknown(&self, known: &[&str], faults: &mut Faults) {
-        for (index, (name, _)) in self.0.iter().enumerate() {
+        for (name, _) in &self.0 {
             if !known.contains(&&**name) {
                 faults.member(name, format_args!("is not known here; known are {}", known.join(", ")));
-            } else if self.0[..index].iter().any(|(earlier, _)| earlier == name) {
-                faults.member(name, "is given twice");
+            }
+        }
+        self.refuse_repeated(faults);
+    }
+
+    /// Notes every repeated member.
+    pub fn refuse_repeated(&self, faults: &mut Faults) {
+        // Sorted, because comparing each with each is slow for a hostile many.
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        let mut earlier = None;
+        for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
+            if earlier.replace(pair[0]) != Some(pair[0]) {
+                faults.member(pair[0], "is given twice");
             }
         }
     }

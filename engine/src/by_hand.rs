@@ -9,6 +9,7 @@ use callboard_domain::job::{Job, JobState};
 use callboard_domain::store::{ByHand, RecordError, Result, StoreError};
 
 use crate::publish::Published;
+use crate::uncancelled::Uncancelled;
 use crate::{Engine, publish};
 
 /// Most deliveries that a job moves in one transaction, so that it never keeps
@@ -68,11 +69,10 @@ impl Engine {
         let ping =
             event::operational(id, Operational::WebhookPing, &about_id, name, &serde_json::json!({}), now);
         let recorded = publish::record(Arc::clone(self), tenant, vec![ping], vec![vec![target]]);
-        match tokio::spawn(recorded).await {
-            Ok(Ok(mut published)) => Ok(published.pop()),
-            Ok(Err(RecordError::Store(error))) => Err(error),
-            Ok(Err(conflict @ RecordError::Conflict(_))) => Err(StoreError::Corrupt(conflict.to_string())),
-            Err(stopped) => Err(StoreError::Unavailable(stopped.to_string())),
+        match Uncancelled::new(recorded).await {
+            Ok(mut published) => Ok(published.pop()),
+            Err(RecordError::Store(error)) => Err(error),
+            Err(conflict @ RecordError::Conflict(_)) => Err(StoreError::Corrupt(conflict.to_string())),
         }
     }
 

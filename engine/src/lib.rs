@@ -13,7 +13,7 @@ use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::Attempt;
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
-use callboard_domain::store::{RecordError, Result, Store, StoreError};
+use callboard_domain::store::{RecordError, Result, Store};
 use parking_lot::Mutex;
 use rand::Rng;
 use tokio::sync::{Notify, mpsc};
@@ -33,6 +33,7 @@ mod publish;
 pub mod registry;
 mod runner;
 pub mod target;
+mod uncancelled;
 
 pub use health::Turn;
 pub use outcomes::UNWRITTEN;
@@ -42,6 +43,7 @@ use crate::dispatcher::Agenda;
 use crate::http::Client;
 use crate::lanes::{Lane, Lanes};
 use crate::registry::Registry;
+use crate::uncancelled::Uncancelled;
 
 /// How long a stop waits for attempts that are under way.
 const GRACE: Duration = Duration::from_secs(25);
@@ -91,7 +93,8 @@ pub struct Engine {
     stopping: CancellationToken,
     /// No runner is left that could send another outcome.
     outcomes_done: CancellationToken,
-    aborting: CancellationToken,
+    /// Outcomes that can't be written at once are not waited for any longer.
+    giving_up: CancellationToken,
 }
 
 impl Engine {
@@ -120,7 +123,7 @@ impl Engine {
             runners: TaskTracker::new(),
             stopping: CancellationToken::new(),
             outcomes_done: CancellationToken::new(),
-            aborting: CancellationToken::new(),
+            giving_up: CancellationToken::new(),
         })
     }
 
@@ -138,10 +141,7 @@ impl Engine {
         let targets = self.registry.matches(tenant, &events).await?;
         let targets =
             targets.into_iter().map(|found| found.into_iter().map(|(target, _)| target).collect()).collect();
-        match tokio::spawn(publish::record(Arc::clone(self), tenant, events, targets)).await {
-            Ok(recorded) => recorded,
-            Err(stopped) => Err(StoreError::Unavailable(stopped.to_string()).into()),
-        }
+        Uncancelled::new(publish::record(Arc::clone(self), tenant, events, targets)).await
     }
 
     /// Obeys a webhook as the store has it now: to be called after each change.
@@ -188,10 +188,10 @@ impl Engine {
         self.runners.close();
         if tokio::time::timeout(GRACE, self.runners.wait()).await.is_err() {
             tracing::warn!(
-                "attempts still under way after {GRACE:?} are cut off; they are due again at the next start"
+                "attempts still under way after {GRACE:?} are not waited for; they are due again at the next start"
             );
         }
-        self.aborting.cancel();
+        self.giving_up.cancel();
         background.wait().await;
         if let Err(error) = self.store.release(waiting, self.clock.now()).await {
             tracing::warn!(%error, "what waits can't be released; it is due again at the next start");

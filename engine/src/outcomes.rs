@@ -51,7 +51,7 @@ async fn write(engine: &Arc<Engine>, batch: Arc<Vec<Attempt>>) {
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            () = engine.aborting.cancelled() => return,
+            () = engine.giving_up.cancelled() => return,
         }
     }
     for attempt in batch.iter() {

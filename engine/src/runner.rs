@@ -32,16 +32,11 @@ pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work) {
         }
         let mut place =
             Place { engine: &engine, lane: &lane, delivery: Some((work.queued.delivery, lane.key())) };
-        let tried = tokio::select! {
-            tried = attempt::attempt(&work, &engine.client, &*engine.clock, &engine.rng) => tried,
-            () = engine.aborting.cancelled() => return,
-        };
+        let tried = attempt::attempt(&work, &engine.client, &*engine.clock, &engine.rng).await;
         let failed = tried.attempt.cause.is_some();
-        // The channel is bounded: this waits when outcomes can't be written.
-        let written = tokio::select! {
-            sent = engine.outcomes.send(tried.attempt) => sent.is_ok(),
-            () = engine.aborting.cancelled() => return,
-        };
+        // The channel is bounded: this waits when outcomes can't be written, and
+        // fails when the engine has stopped.
+        let written = engine.outcomes.send(tried.attempt).await.is_ok();
         if written {
             place.delivery = None;
         }

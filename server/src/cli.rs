@@ -33,6 +33,9 @@ enum Command {
     /// Run the server.
     Serve(ServerArguments),
     /// Run a server with a receiver and sample webhooks, and watch deliveries arrive.
+    ///
+    /// Unless a database is chosen, it is made in a temporary folder and removed
+    /// at the end.
     Demo(demo::Arguments),
     /// Publish events from a file or from standard input.
     Send(send::Arguments),

@@ -159,8 +159,15 @@ impl Settings {
     /// make no sense.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let wrong = |name, right: &str| Err((name, format!("must be {right}")));
+        if self.database.starts_with("postgres") {
+            let message = "PostgreSQL is not available in this version; use sqlite: and a path";
+            return Err(("database", message.to_owned()));
+        }
         if !self.database.starts_with("sqlite:") {
             return wrong("database", "\"sqlite:\" and a path, such as sqlite:callboard.db");
+        }
+        if let Err(fault) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return Err(("log.filter", fault.to_string()));
         }
         if self.admin_token.as_ref().is_some_and(|token| token.0.len() < 16) {
             return wrong("admin_token", "at least 16 characters long: it opens everything");

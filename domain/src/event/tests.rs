@@ -67,6 +67,18 @@ fn every_fault_is_named_at_once() {
 }
 
 #[test]
+fn repeated_members_long_names_and_faults_of_the_data_are_named_too() {
+    let long = "x".repeat(MAX_TEXT + 1);
+    let body = format!(
+        r#"{{"type": "ticket.updated", "subject": {{"id": 5, "name": "{long}"}}, "data": {{"quantity": "9"}},
+        "related": {{"event": ["1"], "event": ["2"]}}, "action": "a", "action": "b"}}"#
+    );
+    let mut found = pointers(&body);
+    found.sort();
+    assert_eq!(found, ["/action", "/data/quantity", "/related/event", "/subject/id", "/subject/name"]);
+}
+
+#[test]
 fn faults_in_a_batch_start_with_the_index() {
     assert_eq!(pointers(r#"[{"type":"a.b","subject":{"id":"1"}}, {"type":"a.b"}, 3]"#), ["/1/subject", "/2"]);
     let lines = "{\"type\":\"a.b\",\"subject\":{\"id\":\"1\"}}\n\n{\"type\":1}\n";

@@ -164,10 +164,7 @@ impl FromRequestParts<State> for Operator {
         let inner = Arc::clone(&state.inner);
         match caller(parts, &inner).await? {
             Caller::Operator => Ok(Self { inner }),
-            Caller::Client { .. } => Err(Problem::new(
-                axum::http::StatusCode::FORBIDDEN,
-                "only the operator may do this; a client's token is not enough",
-            )),
+            Caller::Client { .. } => Err(Problem::operator_only()),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Problem {
             StatusCode::FORBIDDEN => "forbidden",
             StatusCode::NOT_FOUND => "not-found",
             StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
-            StatusCode::CONFLICT => "conflict",
+            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => "conflict",
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
@@ -132,6 +132,13 @@ impl Problem {
         let challenge = format!("Bearer realm=\"callboard\", error=\"insufficient_scope\", scope=\"{name}\"");
         let header = Some((header::WWW_AUTHENTICATE, challenge));
         Self::new(StatusCode::FORBIDDEN, format!("this needs the scope {name}")).with_header(header)
+    }
+
+    /// No scope allows this: it is for the operator.
+    pub fn operator_only() -> Self {
+        let challenge = "Bearer realm=\"callboard\", error=\"insufficient_scope\"".to_owned();
+        let detail = "only the operator may do this; a client's token is not enough";
+        Self::new(StatusCode::FORBIDDEN, detail).with_header(Some((header::WWW_AUTHENTICATE, challenge)))
     }
 
     /// The id at this pointer is taken by another event.

@@ -70,7 +70,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<State> for Parameters<T> {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())),
+            Err(rejection) => {
+                // The reader names the parameter in quotes, and what is known.
+                let fault = rejection.body_text();
+                let fault = fault.rsplit_once(": ").map_or(&*fault, |(_, fault)| fault);
+                let name = fault.split('`').nth(1).unwrap_or_default();
+                Err(Problem::parameter(name, fault))
+            }
         }
     }
 }

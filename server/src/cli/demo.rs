@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::remote::Remote;
 use super::{Failure, Outcome, ServerArguments, block_on, clock, say};
-use crate::config::{Hidden, Settings};
+use crate::config::{Hidden, Settings, Source};
 use crate::receiver::{self, Behaviour, Received};
 use crate::{app, shutdown, telemetry};
 
@@ -68,10 +68,12 @@ fn samples(receiver: SocketAddr) -> [Sample; 3] {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let mut settings = arguments.server.load()?.settings;
+    let loaded = arguments.server.load()?;
+    let chosen = loaded.origins.get("database").is_some_and(|(_, source)| *source != Source::Default);
+    let mut settings = loaded.settings;
     "warn".clone_into(&mut settings.log.filter);
     telemetry::start(&settings.log)?;
-    let folder = Folder::make(arguments.server.database.is_none())?;
+    let folder = Folder::make(!chosen)?;
     if let Some(folder) = &folder.0 {
         settings.database = format!("sqlite:{}", folder.join("callboard.db").display());
     }
@@ -154,12 +156,20 @@ fn set_up(
     say("");
     for name in EVENT_TYPES {
         if let Ok(EventType::Known(resource, trigger)) = name.parse() {
-            let answer = remote.post_json("/v1/events", &catalogue::example(resource, trigger))?;
-            say(&format!("  published {name:15} {} webhooks hear it", answer["deliveries"]));
+            let mut event = catalogue::example(resource, trigger);
+            // With the example's own id a second demonstration on the same
+            // database would publish duplicates, and nothing would arrive.
+            event.as_object_mut().map(|event| event.remove("id"));
+            let answer = remote.post_json("/v1/events", &event)?;
+            say(&format!("  published {name:15} {}", hearers(answer["deliveries"].as_u64().unwrap_or(0))));
         }
     }
     say("");
     Ok(())
+}
+
+fn hearers(count: u64) -> String {
+    if count == 1 { "1 webhook hears it".to_owned() } else { format!("{count} webhooks hear it") }
 }
 
 struct Arrival {

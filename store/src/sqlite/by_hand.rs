@@ -6,7 +6,7 @@ use callboard_domain::id::{DeliveryKey, TenantKey};
 use callboard_domain::store::ByHand;
 use rusqlite::Connection;
 
-use super::columns::{micros, state_code};
+use super::columns::{RETRIED, micros, state_code};
 use super::deliveries::{Standing, standing};
 use super::failure::Failure;
 use super::ledger::Write;
@@ -62,7 +62,7 @@ pub(super) fn revive(conn: &Connection, delivery: i64, attempts: u32, now: Times
     sql::run(
         conn,
         "UPDATE attempts SET state = ?2 WHERE key = ?1 AND state = ?3",
-        (last, state_code(State::Waiting), state_code(State::Failed)),
+        (last, RETRIED, state_code(State::Failed)),
     )
     .map(drop)
 }

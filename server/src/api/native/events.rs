@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::event::read_events;
 use callboard_domain::id::EventId;
@@ -18,8 +17,19 @@ use crate::api::page::{Items, PageQuery, page};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
 
+/// One event to be published, or an array of up to 1,000.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
+pub enum EventsInput {
+    /// One event.
+    One(Box<EventInput>),
+    /// Up to 1,000 events.
+    Several(Vec<EventInput>),
+}
+
 /// An event to be published.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
 pub struct EventInput {
     /// The publisher's own id, 1 to 64 of letters, digits, `_` and `-`; makes
@@ -49,7 +59,7 @@ pub struct EventInput {
 }
 
 /// Something with an id and perhaps a name.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes a part of a body that the domain reads")]
 pub struct Named {
     #[schema(example = "9917")]
@@ -78,6 +88,16 @@ pub struct PublishedBatch {
     events: Vec<PublishedView>,
 }
 
+/// What became of one published event, or of several.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum PublishedAnswer {
+    /// One object was published.
+    One(PublishedView),
+    /// An array or NDJSON was published.
+    Several(PublishedBatch),
+}
+
 impl From<Published> for PublishedView {
     fn from(published: Published) -> Self {
         let Published { id, duplicate, deliveries, accepted_at, .. } = published;
@@ -93,9 +113,9 @@ impl From<Published> for PublishedView {
 /// answered with one object, anything else with `{"events": [...]}`.
 #[utoipa::path(
     post, path = "/v1/events", operation_id = "publish_events", tag = "events",
-    request_body(content((EventInput = "application/json"), (String = "application/x-ndjson"))),
+    request_body(content((EventsInput = "application/json"), (String = "application/x-ndjson"))),
     responses(
-        (status = 202, description = "Durable, and on its way", body = PublishedView),
+        (status = 202, description = "Durable, and on its way", body = PublishedAnswer),
         (status = 400, description = "Faults, each with its JSON pointer; nothing was recorded", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The scope `write:events` is missing", body = ProblemDocument, content_type = "application/problem+json"),
@@ -108,7 +128,7 @@ impl From<Published> for PublishedView {
 pub(in crate::api) async fn publish(
     access: Granted<WriteEvents>,
     body: JsonText,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<PublishedAnswer>), Problem> {
     let now = access.now();
     let events =
         read_events(&body.text, body.lines, now, &mut || access.with_rng(|rng| EventId::generate(now, rng)))
@@ -120,13 +140,14 @@ pub(in crate::api) async fn publish(
             callboard_domain::store::RecordError::Conflict(_) if single => Problem::conflict_of("/id"),
             error => error.into(),
         })?;
-    Ok(match published.pop() {
-        Some(only) if single => (StatusCode::ACCEPTED, Json(PublishedView::from(only))).into_response(),
+    let answer = match published.pop() {
+        Some(only) if single => PublishedAnswer::One(only.into()),
         last => {
             let events = published.into_iter().chain(last).map(PublishedView::from).collect();
-            (StatusCode::ACCEPTED, Json(PublishedBatch { events })).into_response()
+            PublishedAnswer::Several(PublishedBatch { events })
         }
-    })
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 /// Which events to list.

@@ -221,7 +221,8 @@ pub struct DeliveryView {
     /// When its event was accepted.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// How many attempts were made.
+    /// How many entries its log has: each attempt is one, and so is being
+    /// cancelled or superseded.
     attempts: u32,
     /// When the next one is due; null when there is none, or it is on its way.
     #[schema(value_type = Option<String>, format = DateTime)]

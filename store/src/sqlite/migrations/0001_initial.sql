@@ -105,8 +105,8 @@ CREATE INDEX pending_due ON pending (webhook, due_at);
 -- What was tried: key is 1024 * delivery + number of the attempt. state is
 -- that of the delivery afterwards: 0 pending, 1 waiting, 2 delivered,
 -- 3 failed, 4 superseded, 5 cancelled. A failed delivery that is retried by
--- hand has its last row set to waiting, so that the index below holds exactly
--- what is failed now.
+-- hand has its last row set to 6, failed and retried since, so that the index
+-- below holds exactly what is failed now.
 CREATE TABLE attempts (
     key INTEGER PRIMARY KEY,
     event INTEGER NOT NULL,
