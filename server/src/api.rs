@@ -1,10 +1,9 @@
 //! The HTTP interface: who is asking, what they may do, and the answers.
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::{Extension, Router};
 
 mod admin;
 mod auth;
@@ -31,15 +30,10 @@ pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Everything that is served.
 fn router(state: State) -> Router {
-    let (native, document) = native::routes().split_for_parts();
-    let document = bytes::Bytes::from(document.to_pretty_json().unwrap_or_default());
-    native
-        .route(
-            "/openapi.json",
-            get(move || async move { ([("content-type", "application/json")], document) }),
-        )
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let (routes, document) = native::routes().split_for_parts();
+    let document = native::Document(document.to_pretty_json().unwrap_or_default().into());
+    routes
+        .layer(Extension(document))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")

@@ -253,7 +253,11 @@ impl Reader<'_, '_> {
         self.optional("authorization_header", kept, |raw, faults| {
             let text = json::read_string(raw, faults)?;
             if text == MASK {
-                return base.and_then(kept);
+                let stored = base.and_then(kept);
+                if stored.is_none() {
+                    faults.here("is the mask that stands for a stored value, and none is stored");
+                }
+                return stored;
             }
             if let Err(fault) = check_header_value(&text) {
                 faults.here(fault);
@@ -451,6 +455,7 @@ mod tests {
         assert_eq!(edit(r#"{"authorization_header": null}"#).authorization_header, None);
         let masked = format!(r#"{{"authorization_header": "{MASK}"}}"#);
         assert_eq!(edit(&masked), base);
+        assert_eq!(pointers(&masked, Some(&minimal())), ["/authorization_header"]);
         assert_eq!(pointers(r#"{"url": null, "events": null}"#, Some(&base)), ["/url", "/events"]);
     }
 

@@ -3,16 +3,47 @@
 use axum::Json;
 use axum::extract::State as Shared;
 
-use super::problem::Problem;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::{Problem, ProblemDocument};
 use super::state::State;
 
-/// `GET /healthz`: the process answers.
-pub(super) async fn alive() -> Json<serde_json::Value> {
-    Json(serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `ready`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The program's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
 }
 
-/// `GET /readyz`: the database can be written.
-pub(super) async fn ready(Shared(state): Shared<State>) -> Result<Json<serde_json::Value>, Problem> {
+impl Health {
+    const fn new(status: &'static str) -> Json<Self> {
+        Json(Self { status, version: env!("CARGO_PKG_VERSION") })
+    }
+}
+
+/// Tell that the process answers. Needs no token.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "alive", tag = "about", security(()),
+    responses((status = 200, description = "It answers", body = Health))
+)]
+pub(super) async fn alive() -> Json<Health> {
+    Health::new("ok")
+}
+
+/// Tell whether the database can be written. Needs no token.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "ready", tag = "about", security(()),
+    responses(
+        (status = 200, description = "It can be written", body = Health),
+        (status = 503, description = "It can't be used", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn ready(Shared(state): Shared<State>) -> Result<Json<Health>, Problem> {
     state.inner.store.check().await?;
-    Ok(Json(serde_json::json!({"status": "ready"})))
+    Ok(Health::new("ready"))
 }

@@ -4,8 +4,8 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::oauth;
 use super::state::State;
+use super::{health, oauth};
 
 mod clients;
 mod deliveries;
@@ -19,10 +19,12 @@ mod webhook_actions;
 mod webhook_secret;
 mod webhooks;
 
+pub(super) use openapi::Document;
+
 /// The routes together with their description: what is mounted is documented,
 /// because one list makes both.
 pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::with_openapi(openapi::Document::openapi())
+    let mut routes = OpenApiRouter::with_openapi(openapi::Base::openapi())
         .routes(routes!(events::publish, events::list))
         .routes(routes!(events::show))
         .routes(routes!(events::fan_out))
@@ -52,6 +54,11 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(clients::enable))
         .routes(routes!(clients::disable))
         .routes(routes!(oauth::issue_token))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::show));
+    openapi::complete(routes.get_openapi_mut());
+    routes
 }
 
 /// The OpenAPI document.

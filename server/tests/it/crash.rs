@@ -2,7 +2,11 @@
 //! on the same database: nothing that was accepted is lost, and what comes
 //! twice was in flight at a kill.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that can't go on has failed, and this one reports counts")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that can't go on has failed, and this one reports counts"
+)]
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +34,7 @@ const PUBLISHERS: u64 = 4;
 const IN_FLIGHT: usize = 16;
 
 /// Most requests that come between one kill and the next.
-const MOST_HEARD: u64 = 1_500;
+const MOST_HEARD: u64 = 3_000;
 
 /// One kill in so many comes as soon as the program listens, while it finds
 /// out what the one before left behind.
@@ -65,7 +69,7 @@ struct Run {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_it_loses_nothing() {
-    let rounds = figure("CALLBOARD_SOAK_ROUNDS", 14);
+    let rounds = figure("CALLBOARD_SOAK_ROUNDS", 16);
     let seed = figure("CALLBOARD_SOAK_SEED", usize::try_from(seed()).expect("64 bits"));
     println!("crash test: seed {seed} (CALLBOARD_SOAK_SEED={seed} chooses the same moments)");
     let mut rng = StdRng::seed_from_u64(seed as u64);
@@ -146,7 +150,8 @@ impl Run {
         }
         let url = format!("sqlite:{}", self.home.path("copy.db").display());
         let store = callboard_store::open(&url).expect("the copy opens");
-        let tenant = store.tenant(&"default".parse().expect("an id")).await.expect("a read").expect("a tenant");
+        let tenant =
+            store.tenant(&"default".parse().expect("an id")).await.expect("a read").expect("a tenant");
         let filter =
             DeliveryFilter { states: vec![State::Pending, State::Waiting], ..DeliveryFilter::default() };
         let mut unwritten = HashSet::new();
@@ -175,7 +180,8 @@ impl Run {
         }
         let mut delivered = HashMap::new();
         for (path, ..) in WEBHOOKS {
-            delivered.extend(self.hearer.taken(path).into_iter().map(|(id, taken)| ((path, id), taken.times)));
+            delivered
+                .extend(self.hearer.taken(path).into_iter().map(|(id, taken)| ((path, id), taken.times)));
         }
         let lost = expected.iter().filter(|delivery| !delivered.contains_key(delivery)).count();
         let duplicates: u32 = delivered.values().map(|times| times - 1).sum();
@@ -183,7 +189,11 @@ impl Run {
         println!(
             "crash test: {} kills, {} events accepted, {} deliveries expected, {} delivered, {lost} lost, \
              {duplicates} duplicates, {in_flight} in flight at the kills, {} events without an answer",
-            self.kills, accepted.len(), expected.len(), delivered.len(), unsure.iter().map(Vec::len).sum::<usize>(),
+            self.kills,
+            accepted.len(),
+            expected.len(),
+            delivered.len(),
+            unsure.iter().map(Vec::len).sum::<usize>(),
         );
         assert_eq!(lost, 0);
         for (delivery, times) in &delivered {

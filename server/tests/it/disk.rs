@@ -1,6 +1,6 @@
 //! A database that can't be written, or can't be opened.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that can't go on has failed, and says when it can't run")]
+#![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::process::connection::{Answer, Connection};
 use crate::process::hearer::{Hearer, Manner};
-use crate::process::{Home, Process, output, size, text, until};
+use crate::process::{Home, Process, output, size, text};
 
 mod full;
 
@@ -192,12 +192,4 @@ async fn unprivileged(mut command: Command) -> std::io::Result<Output> {
         command.uid(NOBODY);
     }
     command.output().await
-}
-
-/// Waits until publishing works again.
-async fn until_accepted(process: &Process, events: &Value) {
-    until("there is room again", async || {
-        (process.post("/v1/events", events).await.status == 202).then_some(())
-    })
-    .await;
 }

@@ -47,7 +47,9 @@ pub(crate) const SCOPES: [&str; 5] =
 /// The running program.
 pub(crate) struct Harness {
     pub(crate) address: SocketAddr,
-    clock: Option<Arc<ManualClock>>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    manual: Option<Arc<ManualClock>>,
     stop: CancellationToken,
     running: Option<JoinHandle<std::io::Result<()>>>,
     signal: Arc<Notify>,
@@ -89,11 +91,43 @@ impl Harness {
         settings.egress.allow = vec!["127.0.0.0/8".parse().expect("a network")];
         change(&mut settings);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let app = runtime.block_on(callboard::app::build(&settings, clock)).expect("the program starts");
-        let address = app.address().expect("an address");
-        let stop = CancellationToken::new();
-        let running = Some(runtime.spawn(app.run(stop.clone())));
-        Self { address, clock: manual, stop, running, signal: Arc::default(), runtime, _folder: folder }
+        let mut house = Self {
+            address: settings.listen,
+            settings,
+            clock,
+            manual,
+            stop: CancellationToken::new(),
+            running: None,
+            signal: Arc::default(),
+            runtime,
+            _folder: folder,
+        };
+        house.run();
+        house
+    }
+
+    fn run(&mut self) {
+        let app = callboard::app::build(&self.settings, Arc::clone(&self.clock));
+        let app = self.runtime.block_on(app).expect("the program starts");
+        self.address = app.address().expect("an address");
+        self.stop = CancellationToken::new();
+        self.running = Some(self.runtime.spawn(app.run(self.stop.clone())));
+    }
+
+    fn end(&mut self) {
+        self.stop.cancel();
+        let Some(running) = self.running.take() else { return };
+        let ended = self.runtime.block_on(async { tokio::time::timeout(ANSWER, running).await });
+        if !std::thread::panicking() {
+            ended.expect("the program stops in time").expect("it does not panic").expect("it ends well");
+        }
+    }
+
+    /// Stops the program, which ends everything that is under way, and starts
+    /// it again on another port.
+    pub(crate) fn restart(&mut self) {
+        self.end();
+        self.run();
     }
 
     /// A client without a token.
@@ -158,7 +192,7 @@ impl Harness {
     }
 
     fn manual(&self) -> &ManualClock {
-        self.clock.as_deref().expect("a harness with a clock of its own")
+        self.manual.as_deref().expect("a harness with a clock of its own")
     }
 
     /// Moves the test's clock to where a waiting delivery is due. The
@@ -175,12 +209,7 @@ impl Harness {
 
 impl Drop for Harness {
     fn drop(&mut self) {
-        self.stop.cancel();
-        let Some(running) = self.running.take() else { return };
-        let ended = self.runtime.block_on(async { tokio::time::timeout(ANSWER, running).await });
-        if !std::thread::panicking() {
-            ended.expect("the program stops in time").expect("it does not panic").expect("it ends well");
-        }
+        self.end();
     }
 }
 

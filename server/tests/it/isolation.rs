@@ -1,1 +1,142 @@
-//! To come.
+//! Another tenant's things are 404: every route with an id is tried.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Caller, Harness, SCOPES, event, text};
+use crate::openapi::routes;
+use crate::receiver::Reply;
+
+/// One of each thing that a tenant can have.
+struct Things {
+    webhook: String,
+    event: String,
+    delivery: String,
+    job: String,
+    client: String,
+}
+
+impl Things {
+    fn make(house: &Harness, owner: &Caller) -> Self {
+        let receiver = house.receiver();
+        receiver.otherwise(Reply::status(500));
+        let settings = json!({"events": ["*"], "retry": {"schedule_seconds": []}});
+        let webhook = owner.make_webhook(&receiver.url("/"), &settings);
+        let webhook = text(&webhook["id"]).to_owned();
+        let delivery = owner.publish(&json!({"id": "shared", "type": "x.y", "subject": {"id": "1"}}));
+        house.delivery(owner, &delivery, "failed");
+        // Paused, so that what the job retries stays as it is.
+        owner.act(&format!("/v1/webhooks/{webhook}/pause")).is(200);
+        let job = owner.act(&format!("/v1/webhooks/{webhook}/retry-failed")).is(202);
+        let job = text(&job["id"]).to_owned();
+        house.until("the job ends", || {
+            (owner.get(&format!("/v1/jobs/{job}")).is(200)["state"] == "finished").then_some(())
+        });
+        Self { webhook, event: "shared".to_owned(), delivery, job, client: owner.make_client(&["admin"]).0 }
+    }
+
+    /// A route with this tenant's id; `None` when it has none of a tenant.
+    fn place(&self, route: &str) -> Option<String> {
+        let (collection, _) = route.split_once("/{id}")?;
+        let id = match collection.rsplit('/').next()? {
+            "webhooks" => &self.webhook,
+            "events" => &self.event,
+            "deliveries" => &self.delivery,
+            "jobs" => &self.job,
+            "clients" => &self.client,
+            "tenants" => return None,
+            other => panic!("what is {other}?"),
+        };
+        Some(route.replace("{id}", id))
+    }
+
+    /// Everything that can be seen of them by who may.
+    fn seen_by(&self, owner: &Caller) -> Vec<Value> {
+        let Self { webhook, event, delivery, job, client } = self;
+        [
+            "/v1/events".to_owned(),
+            "/v1/webhooks".to_owned(),
+            "/v1/jobs".to_owned(),
+            "/v1/clients".to_owned(),
+            format!("/v1/webhooks/{webhook}"),
+            format!("/v1/webhooks/{webhook}/secret"),
+            format!("/v1/webhooks/{webhook}/deliveries"),
+            format!("/v1/webhooks/{webhook}/stats"),
+            format!("/v1/events/{event}"),
+            format!("/v1/events/{event}/deliveries"),
+            format!("/v1/deliveries/{delivery}"),
+            format!("/v1/jobs/{job}"),
+            format!("/v1/clients/{client}"),
+        ]
+        .map(|path| owner.get(&path).is(200))
+        .to_vec()
+    }
+}
+
+fn send(caller: &Caller, route: &str) -> Answer {
+    let (method, path) = route.split_once(' ').expect("a method and a path");
+    let body = if method == "PATCH" { r#"{"name": "Stolen"}"# } else { "" };
+    caller.send(method, path, Some("application/json"), body)
+}
+
+#[test]
+fn another_tenants_things_are_not_found_and_not_changed() {
+    let house = Harness::start();
+    let owner = house.client("acme", &SCOPES);
+    let things = Things::make(&house, &owner);
+    let before = things.seen_by(&owner);
+    let strangers = [house.client("other", &SCOPES), house.operator(), house.operator().tenant("third")];
+    let mut tried = 0;
+    for route in routes(&house).iter().filter_map(|route| things.place(route)) {
+        for stranger in &strangers {
+            send(stranger, &route).problem(404, "not-found");
+        }
+        tried += 1;
+    }
+    assert_eq!(tried, 24, "routes with an id");
+    assert_eq!(things.seen_by(&owner), before);
+    // The same routes work for who may, or this test would prove nothing.
+    for route in routes(&house).iter().filter_map(|route| things.place(route)) {
+        if route.starts_with("GET") {
+            send(&owner, &route).is(200);
+        }
+    }
+}
+
+#[test]
+fn lists_show_nothing_of_another_tenant() {
+    let house = Harness::start();
+    let owner = house.client("acme", &SCOPES);
+    let things = Things::make(&house, &owner);
+    let stranger = house.client("other", &SCOPES);
+    for list in ["/v1/events", "/v1/webhooks", "/v1/jobs"] {
+        assert_eq!(stranger.get(list).is(200), json!({"items": [], "next": null}), "{list}");
+    }
+    let clients = stranger.all("/v1/clients", 200);
+    assert_eq!(clients.len(), 1, "its own only");
+    assert_ne!(clients[0]["client_id"], json!(things.client));
+    stranger.get("/v1/tenants").problem(403, "forbidden");
+    stranger.get("/v1/tenants/acme").problem(403, "forbidden");
+}
+
+#[test]
+fn tenants_neither_hear_nor_hinder_one_another() {
+    let house = Harness::start();
+    let (owner, stranger) = (house.client("acme", &SCOPES), house.client("other", &SCOPES));
+    let (receiver, other) = (house.receiver(), house.receiver());
+    let hears = json!({"events": ["*", "webhook.disabled"]});
+    owner.make_webhook(&receiver.url("/"), &hears);
+    stranger.make_webhook(&other.url("/"), &hears);
+    // The same id names another fact in another tenant.
+    let id = |subject: &str| json!({"id": "shared", "type": "x.y", "subject": {"id": subject}});
+    owner.publish(&id("ours"));
+    stranger.publish(&id("theirs"));
+    assert_eq!(receiver.next().json()["subject"]["id"], "ours");
+    assert_eq!(other.next().json()["subject"]["id"], "theirs");
+    assert_eq!(owner.get("/v1/events/shared").is(200)["subject"]["id"], "ours");
+    assert_eq!(stranger.get("/v1/events/shared").is(200)["subject"]["id"], "theirs");
+    owner.publish(&event("x.y", "marker"));
+    assert_eq!(receiver.next().json()["subject"]["id"], "marker");
+    assert!(receiver.unexpected().is_empty() && other.unexpected().is_empty());
+}

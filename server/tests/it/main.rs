@@ -2,13 +2,18 @@
 //! root, with receivers on loopback.
 
 mod access;
+mod backlog;
+mod cli;
 mod crash;
 mod deliveries;
+mod disk;
 mod errors;
 mod events;
 mod harness;
+mod hostile;
 mod isolation;
 mod openapi;
 mod process;
 mod receiver;
+mod secrets;
 mod webhooks;

@@ -25,7 +25,7 @@ use connection::Answer;
 pub(crate) const TOKEN: &str = "the-operator-of-the-tests";
 
 /// Longest wait for anything that is bound to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long to wait between two looks at something that sends no signal.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -116,6 +116,11 @@ impl Process {
         Pid::from_raw(self.pid().try_into().expect("a small number")).expect("not zero")
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+
     /// Waits for a line of its log.
     pub(crate) async fn line(&self, part: &str) -> String {
         line(&self.log, part).await
@@ -147,10 +152,8 @@ impl Process {
     pub(crate) async fn until_drained(&self, webhooks: &[&str]) {
         for id in webhooks {
             let path = format!("/v1/webhooks/{id}/stats");
-            until("nothing is queued", async || {
-                (self.get(&path).await.is(200)["queued"] == 0).then_some(())
-            })
-            .await;
+            until("nothing is queued", async || (self.get(&path).await.is(200)["queued"] == 0).then_some(()))
+                .await;
         }
     }
 
@@ -179,8 +182,9 @@ impl Process {
     /// Asks it to stop, and insists that it does so without a fault.
     pub(crate) async fn stop(self) {
         self.terminate();
+        let log = self.log.clone();
         let status = self.ended().await;
-        assert!(status.success(), "{status}");
+        assert!(status.success(), "{status}: {:#?}", log.borrow().clone());
     }
 
     /// Lets it write files only up to `bytes`; `None` lifts the limit.
@@ -214,12 +218,11 @@ fn follow(output: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Ve
 
 async fn line(log: &watch::Receiver<Vec<String>>, part: &str) -> String {
     let mut log = log.clone();
-    let found = timeout(PATIENCE, log.wait_for(|lines| lines.iter().any(|line| line.contains(part)))).await;
-    let lines = match found {
-        Ok(Ok(lines)) => lines.clone(),
-        // It ended, or has nothing to say.
-        _ => panic!("no line with {part:?} in: {:#?}", log.borrow().clone()),
-    };
+    let there = |lines: &Vec<String>| lines.iter().any(|line| line.contains(part));
+    let found = timeout(PATIENCE, log.wait_for(there)).await.is_ok_and(|found| found.is_ok());
+    let lines = log.borrow().clone();
+    // Otherwise it ended, or has nothing to say.
+    assert!(found, "no line with {part:?} in: {lines:#?}");
     lines.into_iter().find(|line| line.contains(part)).expect("the line that was found")
 }
 

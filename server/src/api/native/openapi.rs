@@ -1,11 +1,30 @@
 //! What the OpenAPI document says beside the routes.
 
+use axum::Extension;
+use axum::http::header;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::security::{
     ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
 };
+use utoipa::openapi::{ContentBuilder, OpenApi as Whole, PathItem, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-/// The document that the routes are added to.
+/// The finished document, as JSON.
+#[derive(Clone)]
+pub struct Document(pub Bytes);
+
+/// Show the OpenAPI document. Needs no token.
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "show_openapi", tag = "about", security(()),
+    responses((status = 200, description = "This document", body = Object))
+)]
+pub(in crate::api) async fn show(Extension(document): Extension<Document>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document.0)
+}
+
+/// What the document starts from; the routes are added to it.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -21,9 +40,10 @@ use utoipa::{Modify, OpenApi};
         (name = "deliveries", description = "What was sent, and what came of it"),
         (name = "jobs", description = "Long work that was started by hand"),
         (name = "access", description = "Tenants, clients and tokens"),
+        (name = "about", description = "The server itself"),
     )
 )]
-pub struct Document;
+pub struct Base;
 
 struct Security;
 
@@ -46,4 +66,41 @@ impl Modify for Security {
             SecurityScheme::OAuth2(OAuth2::new([Flow::ClientCredentials(flow)])),
         );
     }
+}
+
+/// Adds what is the same for each route of a kind, and would only be noise if
+/// each said it itself: the answers to a missing token or scope, to a wrong
+/// parameter, and to a database that can't be used.
+pub(super) fn complete(document: &mut Whole) {
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            if operation.security.is_none() {
+                answer(operation, "401", "No valid token");
+                answer(operation, "403", "The token does not allow this");
+            }
+            let parameters = operation.parameters.iter().flatten();
+            if parameters
+                .clone()
+                .any(|one| matches!(one, RefOr::T(one) if one.parameter_in == ParameterIn::Query))
+            {
+                answer(operation, "400", "A parameter of the query is wrong");
+            }
+            if path.starts_with("/v1/") && operation.security.is_none() {
+                answer(operation, "503", "The database can't be used; try again after `Retry-After` seconds");
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+/// Documents a problem, unless the route itself says more about it.
+fn answer(operation: &mut Operation, status: &str, description: &str) {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
+    let response =
+        ResponseBuilder::new().description(description).content("application/problem+json", problem);
+    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
 }

@@ -111,9 +111,7 @@ impl Publisher {
 
 /// One event as an object, several as an array.
 fn body(events: &[Event]) -> Value {
-    let event = |(id, name): &Event| {
-        json!({"id": id, "type": name, "subject": {"id": id}, "occurred_at": "2026-11-21T19:00:00Z"})
-    };
+    let event = |(id, name): &Event| json!({"id": id, "type": name, "subject": {"id": id}, "occurred_at": "2026-11-21T19:00:00Z"});
     match events {
         [one] => event(one),
         several => several.iter().map(event).collect(),

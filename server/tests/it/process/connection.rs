@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::request::Builder;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -41,9 +42,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects.
-    #[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
     pub(crate) async fn open(to: SocketAddr) -> Result<Self, NoAnswer> {
-        let stream = TcpStream::connect(to).await?;
+        let stream = dial(to).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the process that it leads to.
@@ -51,15 +51,18 @@ impl Connection {
         Ok(Self { sender })
     }
 
-    /// Sends a request and waits for the whole answer.
+    /// Sends a request with a JSON body and waits for the whole answer.
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: Bytes) -> Result<Answer, NoAnswer> {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "callboard")
             .header("content-type", "application/json")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .body(Full::new(body))?;
+            .header("authorization", format!("Bearer {TOKEN}"));
+        self.exchange(request, body).await
+    }
+
+    async fn exchange(&mut self, request: Builder, body: Bytes) -> Result<Answer, NoAnswer> {
+        let request = request.header("host", "callboard").body(Full::new(body))?;
         let exchange = async {
             self.sender.ready().await?;
             let (parts, body) = self.sender.send_request(request).await?.into_parts();
@@ -74,6 +77,21 @@ impl Connection {
     pub(crate) async fn publish(&mut self, events: &Value) -> Result<Answer, NoAnswer> {
         self.send("POST", "/v1/events", events.to_string().into()).await
     }
+}
+
+/// A bare connection.
+#[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
+pub(crate) async fn dial(to: SocketAddr) -> std::io::Result<TcpStream> {
+    TcpStream::connect(to).await
+}
+
+/// Asks for an access token with this form.
+pub(crate) async fn token(to: SocketAddr, form: String) -> Result<Answer, NoAnswer> {
+    let request = Request::builder()
+        .method("POST")
+        .uri("/oauth2/token")
+        .header("content-type", "application/x-www-form-urlencoded");
+    Connection::open(to).await?.exchange(request, form.into()).await
 }
 
 /// One request on a connection of its own.

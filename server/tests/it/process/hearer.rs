@@ -4,7 +4,6 @@
 #![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub(crate) enum Manner {
     Prompt,
     /// Answers 200 after a while.
     Slow(Duration),
-    /// Answers 500 to every request of this number, 200 to the others.
+    /// Answers 500 to one request in so many, 200 to the others.
     Failing(u64),
     /// Answers 200 once [`Hearer::let_go`] was called.
     Held,
@@ -162,30 +161,30 @@ impl Inner {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
         let (parts, body) = request.into_parts();
         body.collect().await?;
-        let (path, manner) = *self.manners.iter().find(|(path, _)| *path == parts.uri.path()).expect("a path");
+        let (path, manner) =
+            *self.manners.iter().find(|(path, _)| *path == parts.uri.path()).expect("a path");
         let id = parts.headers["webhook-id"].to_str().expect("a text").to_owned();
         let mut number = 0;
         self.counts.send_modify(|counts| {
             counts.heard += 1;
             number = counts.heard;
         });
-        let mut answer = Response::new(Empty::new());
         match manner {
-            Manner::Prompt => {}
-            Manner::Slow(while_) => tokio::time::sleep(while_).await,
+            Manner::Slow(time) => tokio::time::sleep(time).await,
+            Manner::Held => self.hold().await,
             Manner::Failing(every) if number % every == 0 => {
+                let mut answer = Response::new(Empty::new());
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 return Ok(answer);
             }
-            Manner::Failing(_) => {}
-            Manner::Held => self.hold().await,
+            Manner::Prompt | Manner::Failing(_) => {}
         }
         let first_at = self.clock.elapsed();
         let mut books = self.books.lock();
         books.entry(path).or_default().entry(id).or_insert(Taken { times: 0, first_at }).times += 1;
         drop(books);
         self.counts.send_modify(|counts| counts.taken += 1);
-        Ok(answer)
+        Ok(Response::new(Empty::new()))
     }
 
     async fn hold(&self) {
