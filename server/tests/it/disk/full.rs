@@ -9,10 +9,10 @@ use super::{Home, Process, assert_reads_only, assert_recovered, event, events, m
 use crate::process::connection::Connection;
 use crate::process::hearer::{Hearer, Manner};
 
-/// Mounts a file system of 12 MiB with a filler in it where the process works,
-/// seen by nobody else, and becomes the program.
-const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=12m none \"$0\" && cd \"$0\" && \
-     dd if=/dev/zero of=filler bs=1M count=4 2>/dev/null && exec \"$@\"";
+/// Mounts a file system of 40 MiB, most of it taken by a filler, where the
+/// process works, seen by nobody else, and becomes the program.
+const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=40m none \"$0\" && cd \"$0\" && \
+     dd if=/dev/zero of=filler bs=1M count=32 2>/dev/null && exec \"$@\"";
 
 /// How a command gets mounts of its own: as root, or as root of a world in
 /// which it is alone.
