@@ -168,6 +168,8 @@ struct LaneState {
     /// newer deliveries go there too instead of overtaking it.
     backlogged: bool,
     claiming: bool,
+    /// A claim failed: no other before this time, however much is noted.
+    not_before: Timestamp,
     /// Whether the last attempt failed.
     sick: bool,
     /// Since when there was nothing but failures.
@@ -198,6 +200,7 @@ impl Lane {
             stored_due: None,
             backlogged: false,
             claiming: false,
+            not_before: Timestamp::MIN,
             sick: target.webhook.failing_since.is_some(),
             failing_since: target.webhook.failing_since,
             closed: false,
@@ -298,7 +301,7 @@ impl Lane {
     pub fn begin_claim(&self, now: Timestamp) -> Option<usize> {
         let mut state = self.state.lock();
         let due = state.stored_due.is_some_and(|due| due <= now);
-        if !due || state.claiming || state.closed || !state.target.is_called() {
+        if !due || now < state.not_before || state.claiming || state.closed || !state.target.is_called() {
             return None;
         }
         let room = self.limit(&state).saturating_sub(state.held());
@@ -337,6 +340,7 @@ impl Lane {
     pub fn claim_failed(&self, retry_at: Timestamp) {
         let mut state = self.state.lock();
         state.claiming = false;
+        state.not_before = retry_at;
         state.stored_due = Some(state.stored_due.map_or(retry_at, |noted| noted.min(retry_at)));
     }
 

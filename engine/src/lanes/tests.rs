@@ -85,6 +85,17 @@ fn what_does_not_fit_waits_behind_what_does() {
 }
 
 #[test]
+fn after_a_failed_claim_there_is_a_pause_whatever_is_noted() {
+    let (_, lane) = lanes(2, 100);
+    lane.note_stored(at(1));
+    assert_eq!(lane.begin_claim(at(1)), Some(2));
+    lane.claim_failed(at(5));
+    lane.note_stored(at(2));
+    assert_eq!(lane.begin_claim(at(4)), None);
+    assert_eq!(lane.begin_claim(at(5)), Some(2));
+}
+
+#[test]
 fn all_lanes_share_one_memory() {
     let (lanes, lane) = lanes(100, 3);
     assert!((0..3).all(|_| lane.reserve(BODY)));
