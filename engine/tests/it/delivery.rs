@@ -75,8 +75,11 @@ impl World {
     }
 
     async fn webhook(&self, gate: &Gate, more: &str) -> Webhook {
-        let text = format!(r#"{{"url": "{}", "events": ["*"]{more}}}"#, gate.url());
-        let (settings, _) = read_settings(&text, None).unwrap();
+        self.make(&format!(r#"{{"url": "{}", "events": ["*"]{more}}}"#, gate.url())).await
+    }
+
+    async fn make(&self, text: &str) -> Webhook {
+        let (settings, _) = read_settings(text, None).unwrap();
         let now = self.clock.now();
         let mut rng = StdRng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed));
         let secret = Secret::generate(settings.signature, &mut rng);
@@ -276,4 +279,34 @@ async fn a_paused_webhook_hears_and_gets_everything_when_it_is_resumed() {
         gate.arrived().await;
     }
     world.stop().await;
+}
+
+#[tokio::test]
+async fn five_days_of_nothing_but_failures_disable_a_webhook_and_others_hear_of_it() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([500, 500]).await);
+    let mut watcher = Gate::open([]).await;
+    let world = World::start(&folder, Options::default()).await;
+    let failing = world.webhook(&gate, r#", "retry": {"schedule_seconds": [60, 60]}"#).await;
+    let text = format!(r#"{{"url": "{}", "events": ["webhook.disabled"]}}"#, watcher.url());
+    world.make(&text).await;
+    let delivery = world.publish("one").await.first_delivery;
+    gate.arrived().await;
+    world.until(delivery, State::Waiting).await;
+    let webhook = || async { world.store.webhook(world.tenant, failing.id).await.unwrap().unwrap() };
+    let noted = async {
+        while webhook().await.failing_since.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+    assert_eq!(webhook().await.status, Status::Active, "one failure disables nothing");
+    world.clock.advance(Duration::from_hours(5 * 24 + 1));
+    world.engine.step().await.unwrap();
+    gate.arrived().await;
+    assert!(watcher.arrived().await.contains("webhook-id: "), "the other webhook hears of it");
+    let disabled = webhook().await;
+    assert_eq!(disabled.status, Status::Disabled);
+    assert!(disabled.disabled_reason.is_some_and(|reason| reason.contains("nothing but failures")));
+    world.stop().await;
+    assert_eq!((gate.waiting(), watcher.waiting()), (0, 0), "it hears nothing, least of all about itself");
 }
