@@ -65,7 +65,7 @@ struct ServerArguments {
     #[arg(
         long,
         value_name = "sqlite:PATH",
-        help = "The database [default: sqlite:callboard.db] [env: CALLBOARD_DATABASE]"
+        help = "The database [default: sqlite:callboard.db; demo: a temporary one] [env: CALLBOARD_DATABASE]"
     )]
     database: Option<String>,
     /// The settings file [default: callboard.toml, if it is there]
