@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
+use crate::wire::Renderings;
 
 /// Most attempts that one delivery can be given, by schedule and by hand.
 pub const MAX_ATTEMPTS: u32 = 1_000;
@@ -206,6 +207,11 @@ pub struct StoredEvent {
     pub body: Bytes,
     /// How many deliveries it has.
     pub deliveries: u32,
+    /// Of a ticket: by how much its quantity changed since it was last
+    /// published, where both quantities are known.
+    pub quantity_diff: Option<i64>,
+    /// What it was rendered as so far.
+    pub renderings: Renderings,
 }
 
 /// A delivery as lists show it.

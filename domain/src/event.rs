@@ -13,6 +13,7 @@ use crate::fault::{Fault, Faults};
 use crate::id::EventId;
 use crate::json::{self, Members};
 use crate::resource::Resource;
+use crate::trigger::Trigger;
 
 /// Largest event, in bytes of its JSON text.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -54,6 +55,10 @@ pub struct Event {
     pub subject: Subject,
     /// What else it concerns.
     pub related: Related,
+    /// Of a ticket that was made or edited: how many there are now.
+    pub quantity: Option<i64>,
+    /// Of an order that was edited: whether the event says how it stands.
+    pub tells_status: bool,
     /// The native delivery body, byte for byte as it is stored, signed and sent.
     pub body: Bytes,
 }
@@ -273,8 +278,23 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    fn quantity(&self) -> Option<i64> {
+        let EventType::Known(Resource::Ticket, Trigger::Create | Trigger::Update) = self.event_type else {
+            return None;
+        };
+        // A quantity that is no such number was refused, or is beyond counting.
+        serde_json::from_str(Members::read(self.data, &mut Faults::new())?.get("quantity")?.get()).ok()
+    }
+
+    fn tells_status(&self) -> bool {
+        let is_it = self.event_type == EventType::Known(Resource::Order, Trigger::Update);
+        is_it && [Some(self.data), self.changes].into_iter().flatten().any(tells_status)
+    }
+
     fn render(self) -> Event {
         let type_name = self.event_type.to_string();
+        let quantity = self.quantity();
+        let tells_status = self.tells_status();
         let mut body = Vec::with_capacity(self.data.len() + self.changes.map_or(0, str::len) + 384);
         body.extend_from_slice(b"{\"type\":");
         json::write_string(&mut body, &type_name);
@@ -308,9 +328,16 @@ impl Parts<'_> {
             occurred_at_given: self.occurred_at_given,
             subject: self.subject,
             related: self.related,
+            quantity,
+            tells_status,
             body: body.into(),
         }
     }
+}
+
+/// Whether an order's `data` or `changes` says how it stands.
+pub(crate) fn tells_status(text: &str) -> bool {
+    Members::has(text, "status")
 }
 
 fn write_named(out: &mut Vec<u8>, id: &str, name: Option<&str>) {

@@ -84,6 +84,12 @@ impl Faults {
         }
     }
 
+    /// Whether a fault of the place `pointer` was noted.
+    #[must_use]
+    pub fn points_to(&self, pointer: &str) -> bool {
+        self.found.iter().any(|fault| fault.pointer == pointer)
+    }
+
     /// How many faults were noted.
     #[must_use]
     pub const fn count(&self) -> usize {

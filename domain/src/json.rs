@@ -69,6 +69,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// The members of an empty object.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Reads an object; a fault says what stands there instead.
     pub fn read(text: &'a str, faults: &mut Faults) -> Option<Self> {
         match serde_json::from_str::<Self>(text) {
@@ -111,6 +117,12 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| *value).filter(|raw| raw.get() != "null")
+    }
+
+    /// Whether the object in `text` has a member `name` that is not null.
+    #[must_use]
+    pub fn has(text: &'a str, name: &str) -> bool {
+        Self::read(text, &mut Faults::new()).is_some_and(|members| members.get(name).is_some())
     }
 
     /// Reads the string member `name`; missing and null are `None`.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::event::Event;
 use crate::event_type::{EventType, TypePattern};
 use crate::resource::Resource;
-use crate::webhook::{Settings, Subscription};
+use crate::webhook::{ORDER_UPDATED_WITH_STATUS, Settings};
 
 /// Through what an event reaches a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,10 +24,11 @@ pub enum Reach {
 /// definition that [`Index`] has to agree with.
 #[must_use]
 pub fn reach(settings: &Settings, event: &Event) -> Option<Reach> {
-    let Subscription::Native { events } = &settings.subscription;
-    let picks = |type_name: &str| events.iter().any(|pattern| pattern.picks(type_name));
+    let asks = settings.subscription.asks();
+    let picks = |type_name: &str| TypePattern::picking(type_name).any(|pattern| asks.contains(&pattern));
     let names = |ids: &[String]| settings.identifier.as_ref().is_none_or(|id| ids.contains(id));
-    if picks(&event.type_name) && names(std::slice::from_ref(&event.subject.id)) {
+    let status = event.tells_status && asks.iter().any(|asked| *asked == ORDER_UPDATED_WITH_STATUS);
+    if (picks(&event.type_name) || status) && names(std::slice::from_ref(&event.subject.id)) {
         return Some(Reach::Direct);
     }
     if !settings.triggered_by_related {
@@ -82,21 +83,19 @@ impl<T> Default for Index<T> {
 impl<T: Copy + Eq + std::hash::Hash> Index<T> {
     /// Adds a webhook of these settings under the name `webhook`.
     pub fn insert(&mut self, webhook: T, settings: &Settings) {
-        let Subscription::Native { events } = &settings.subscription;
-        for pattern in events {
-            put(&mut self.direct, pattern, webhook, settings);
+        for asked in settings.subscription.asks() {
+            put(&mut self.direct, &asked, webhook, settings);
             if settings.triggered_by_related {
-                put(&mut self.related, pattern, webhook, settings);
+                put(&mut self.related, &asked, webhook, settings);
             }
         }
     }
 
     /// Removes what [`Self::insert`] added for the same settings.
     pub fn remove(&mut self, webhook: T, settings: &Settings) {
-        let Subscription::Native { events } = &settings.subscription;
-        for pattern in events {
-            take(&mut self.direct, pattern, &webhook, settings);
-            take(&mut self.related, pattern, &webhook, settings);
+        for asked in settings.subscription.asks() {
+            take(&mut self.direct, &asked, &webhook, settings);
+            take(&mut self.related, &asked, &webhook, settings);
         }
     }
 
@@ -106,11 +105,18 @@ impl<T: Copy + Eq + std::hash::Hash> Index<T> {
     pub fn matches(&self, event: &Event) -> Vec<(T, Reach)> {
         let mut found = Vec::new();
         let own = std::slice::from_ref(&event.subject.id);
-        collect(&self.direct, &event.type_name, own, Reach::Direct, &mut found);
+        for pattern in TypePattern::picking(&event.type_name) {
+            collect(&self.direct, &pattern, own, Reach::Direct, &mut found);
+        }
+        if event.tells_status {
+            collect(&self.direct, ORDER_UPDATED_WITH_STATUS, own, Reach::Direct, &mut found);
+        }
         if !self.related.is_empty() {
             for (resource, type_name) in propagated(&event.event_type) {
                 let ids = related_ids(event, resource);
-                collect(&self.related, &type_name, ids, Reach::Related(resource), &mut found);
+                for pattern in TypePattern::picking(&type_name) {
+                    collect(&self.related, &pattern, ids, Reach::Related(resource), &mut found);
+                }
             }
         }
         if found.len() > 1 {
@@ -121,21 +127,16 @@ impl<T: Copy + Eq + std::hash::Hash> Index<T> {
     }
 }
 
-fn put<T>(map: &mut HashMap<String, Bucket<T>>, pattern: &TypePattern, webhook: T, settings: &Settings) {
-    let bucket = map.entry(pattern.as_str().to_owned()).or_default();
+fn put<T>(map: &mut HashMap<String, Bucket<T>>, asked: &str, webhook: T, settings: &Settings) {
+    let bucket = map.entry(asked.to_owned()).or_default();
     match &settings.identifier {
         None => bucket.any.push(webhook),
         Some(identifier) => bucket.by_identifier.entry(identifier.clone()).or_default().push(webhook),
     }
 }
 
-fn take<T: Eq>(
-    map: &mut HashMap<String, Bucket<T>>,
-    pattern: &TypePattern,
-    webhook: &T,
-    settings: &Settings,
-) {
-    let Some(bucket) = map.get_mut(pattern.as_str()) else { return };
+fn take<T: Eq>(map: &mut HashMap<String, Bucket<T>>, asked: &str, webhook: &T, settings: &Settings) {
+    let Some(bucket) = map.get_mut(asked) else { return };
     match &settings.identifier {
         None => bucket.any.retain(|own| own != webhook),
         Some(identifier) => {
@@ -148,24 +149,22 @@ fn take<T: Eq>(
         }
     }
     if bucket.any.is_empty() && bucket.by_identifier.is_empty() {
-        map.remove(pattern.as_str());
+        map.remove(asked);
     }
 }
 
 fn collect<T: Copy>(
     map: &HashMap<String, Bucket<T>>,
-    type_name: &str,
+    asked: &str,
     ids: &[String],
     reach: Reach,
     found: &mut Vec<(T, Reach)>,
 ) {
-    for pattern in TypePattern::picking(type_name) {
-        let Some(bucket) = map.get(&*pattern) else { continue };
-        found.extend(bucket.any.iter().map(|webhook| (*webhook, reach)));
-        if !bucket.by_identifier.is_empty() {
-            let named = ids.iter().filter_map(|id| bucket.by_identifier.get(id));
-            found.extend(named.flatten().map(|webhook| (*webhook, reach)));
-        }
+    let Some(bucket) = map.get(asked) else { return };
+    found.extend(bucket.any.iter().map(|webhook| (*webhook, reach)));
+    if !bucket.by_identifier.is_empty() {
+        let named = ids.iter().filter_map(|id| bucket.by_identifier.get(id));
+        found.extend(named.flatten().map(|webhook| (*webhook, reach)));
     }
 }
 
@@ -207,7 +206,109 @@ mod tests {
         assert_eq!(reach_of(Some("9917"), true), None);
     }
 
-    const TYPES: [&str; 7] = [
+    /// Every cell of the propagation table, and every one that is empty: a
+    /// happening reaches a webhook of another resource on the same trigger just
+    /// where the table says so, if the webhook asked for that, and if the
+    /// happening names the resource that the webhook insists on.
+    #[test]
+    fn happenings_reach_related_webhooks_by_the_table_alone() {
+        use crate::trigger::Trigger;
+        use crate::wire::openticket::RESOURCES;
+        for happened in RESOURCES {
+            for wanted in RESOURCES {
+                for trigger in RESOURCES[0].triggers().iter().copied() {
+                    let type_name = EventType::Known(happened, trigger).to_string();
+                    let related = serde_json::json!({ (wanted.as_str()): ["R1", "R2"] });
+                    let event = event(&type_name, "S1", &related);
+                    let reach_of = |on: Trigger, related: bool, identifier: Option<&str>| {
+                        let text = serde_json::json!({
+                            "url": "https://example.com", "dialect": "openticket", "resource": wanted,
+                            "trigger": on, "triggered_by_related": related, "identifier": identifier,
+                        });
+                        let settings = read_settings(&text.to_string(), None).expect("good settings").0;
+                        reach(&settings, &event)
+                    };
+                    let direct = (happened == wanted).then_some(Reach::Direct);
+                    let listed = happened.propagates_to(trigger).contains(&wanted);
+                    let through = listed.then_some(Reach::Related(wanted));
+                    let about = format!("{type_name} for {wanted}");
+                    assert_eq!(reach_of(trigger, false, None), direct, "{about}");
+                    assert_eq!(reach_of(trigger, true, None), direct.or(through), "{about}");
+                    assert_eq!(reach_of(trigger, true, Some("R2")), through, "{about}");
+                    assert_eq!(reach_of(trigger, true, Some("S1")), direct, "{about}");
+                    assert_eq!(reach_of(trigger, true, Some("X")), None, "{about}");
+                    let other = if trigger == Trigger::Create { Trigger::Delete } else { Trigger::Create };
+                    assert_eq!(reach_of(other, true, None), None, "{about} on another trigger");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hooks_and_topics_hear_what_their_tables_say() {
+        use crate::wire::ingresse::Hook;
+        use crate::wire::viagogo::Topic;
+        let hears = |subscription: &serde_json::Value, event: &Event| {
+            let mut text = serde_json::json!({"url": "https://example.com"});
+            text.as_object_mut().expect("an object").extend(subscription.as_object().expect("one").clone());
+            let settings = read_settings(&text.to_string(), None).expect("good settings").0;
+            reach(&settings, event) == Some(Reach::Direct)
+        };
+        for (resource, trigger) in EventType::known() {
+            let event = event(&EventType::Known(resource, trigger).to_string(), "1", &serde_json::json!({}));
+            for hook in Hook::ALL {
+                let heard =
+                    hook.hears().contains(&(resource, trigger)) && !hook.needs_status(resource, trigger);
+                let subscription = serde_json::json!({"dialect": "ingresse", "hooks": [hook]});
+                assert_eq!(hears(&subscription, &event), heard, "{hook:?}: {}", event.type_name);
+            }
+            for topic in Topic::ALL {
+                let subscription = serde_json::json!({"dialect": "viagogo", "topics": [topic]});
+                let heard = topic.hears().contains(&(resource, trigger));
+                assert_eq!(hears(&subscription, &event), heard, "{topic:?}: {}", event.type_name);
+            }
+        }
+        let postback = serde_json::json!({"dialect": "ingresse", "hooks": ["postback"]});
+        for (more, heard) in [
+            (r#""data": {"status": "paid"}"#, true),
+            (r#""changes": {"status": "refunded"}"#, true),
+            (r#""data": {"status": null}"#, false),
+            (r#""data": {"total": 1}"#, false),
+        ] {
+            let text = format!(r#"{{"type": "order.updated", "subject": {{"id": "1"}}, {more}}}"#);
+            let now = "2026-11-21T19:00:00Z".parse().expect("a time");
+            let mut new_id = || EventId::generate(now, &mut StdRng::seed_from_u64(1));
+            let event = read_events(&text, false, now, &mut new_id).expect("good").remove(0);
+            assert_eq!(hears(&postback, &event), heard, "{more}");
+        }
+    }
+
+    /// What a webhook of any dialect may ask for.
+    fn subscriptions() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::json;
+        let hooks = ["event-update", "ticket", "sale", "checkin", "postback"];
+        let topics = ["Sales", "SaleUpdates", "Ping"];
+        prop_oneof![
+            (proptest::sample::subsequence(&PATTERNS[..], 1..4), any::<bool>())
+                .prop_map(|(events, related)| json!({"events": events, "triggered_by_related": related})),
+            proptest::sample::subsequence(hooks.to_vec(), 1..4)
+                .prop_map(|hooks| json!({"dialect": "ingresse", "hooks": hooks})),
+            proptest::sample::subsequence(topics.to_vec(), 1..3)
+                .prop_map(|topics| json!({"dialect": "viagogo", "topics": topics})),
+            (
+                proptest::sample::select(vec!["event", "ticket", "order"]),
+                proptest::sample::select(vec!["create", "paid", "update"]),
+                any::<bool>(),
+            )
+                .prop_map(|(resource, trigger, related)| json!({
+                    "dialect": "openticket", "resource": resource, "trigger": trigger,
+                    "triggered_by_related": related,
+                })),
+        ]
+    }
+
+    const TYPES: [&str; 8] = [
+        "order.updated",
         "order.paid",
         "order.created",
         "ticket.updated",
@@ -232,18 +333,22 @@ mod tests {
         #[test]
         fn the_index_agrees_with_the_definition(
             webhooks in proptest::collection::vec(
-                (proptest::sample::subsequence(&PATTERNS[..], 1..4), proptest::option::of("[1-3]"), any::<bool>()),
+                (subscriptions(), proptest::option::of("[1-3]")),
                 0..20,
             ),
             removed in proptest::collection::vec(any::<bool>(), 20),
             type_name in proptest::sample::select(&TYPES[..]), subject in "[1-3]",
             ticket in proptest::collection::vec("[1-3]", 0..3), show in proptest::collection::vec("[1-3]", 0..3),
+            status: bool,
         ) {
             let event = event(type_name, &subject, &serde_json::json!({"ticket": ticket, "event": show}));
-            let all: Vec<Settings> = webhooks
-                .iter()
-                .map(|(events, identifier, related)| settings(events, identifier.as_deref(), *related))
-                .collect();
+            let event = Event { tells_status: status && type_name == "order.updated", ..event };
+            let settings = |(asked, identifier): &(serde_json::Value, Option<String>)| {
+                let mut text = serde_json::json!({"url": "https://example.com", "identifier": identifier});
+                text.as_object_mut().expect("an object").extend(asked.as_object().expect("one").clone());
+                read_settings(&text.to_string(), None).expect("good settings").0
+            };
+            let all: Vec<Settings> = webhooks.iter().map(settings).collect();
             let mut index = Index::default();
             for (number, settings) in all.iter().enumerate() {
                 index.insert(number, settings);

@@ -67,6 +67,69 @@ impl Schedule {
     }
 }
 
+/// How the deliveries of one webhook are retried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policy {
+    /// By waits of its own.
+    Schedule(Schedule),
+    /// This many retries. The wait before the first is the deployment's, and
+    /// doubles after each; chance has no part in it, because the platform
+    /// promises its integrators just this.
+    Doubling {
+        /// At most [`MAX_RETRIES`].
+        retries: u32,
+    },
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::Schedule(Schedule::default())
+    }
+}
+
+impl Policy {
+    /// Most retries of one delivery.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        match self {
+            Self::Schedule(schedule) => u32::try_from(schedule.0.len()).unwrap_or(u32::MAX),
+            Self::Doubling { retries } => *retries,
+        }
+    }
+
+    /// See [`Schedule::wait`]; `base` is the wait that doubles.
+    pub fn wait(
+        &self,
+        tries: u32,
+        retry_after: Option<Duration>,
+        base: Duration,
+        rng: &mut dyn Rng,
+    ) -> Option<Duration> {
+        match self {
+            Self::Schedule(schedule) => schedule.wait(tries, retry_after, rng),
+            Self::Doubling { retries } if (1..=*retries).contains(&tries) => {
+                Some(doubled(base, tries - 1).max(retry_after.unwrap_or_default().min(MAX_WAIT)))
+            }
+            Self::Doubling { .. } => None,
+        }
+    }
+
+    /// Every wait in seconds, without chance; `base` is the wait that doubles.
+    #[must_use]
+    pub fn seconds(&self, base: Duration) -> Vec<f64> {
+        match self {
+            Self::Schedule(schedule) => schedule.seconds().collect(),
+            Self::Doubling { retries } => {
+                (0..*retries).map(|times| doubled(base, times).as_secs_f64()).collect()
+            }
+        }
+    }
+}
+
+fn doubled(base: Duration, times: u32) -> Duration {
+    base.saturating_mul(2_u32.saturating_pow(times)).min(MAX_WAIT)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -96,6 +159,22 @@ mod tests {
         for seconds in [&[-1.0][..], &[f64::NAN], &[f64::INFINITY], &[86_401.0], &[1.0; 101]] {
             assert_eq!(Schedule::from_seconds(seconds), Err(InvalidSchedule), "{seconds:?}");
         }
+    }
+
+    #[test]
+    fn doubling_waits_double_up_to_a_day_and_end() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let base = Duration::from_secs(30);
+        let three = Policy::Doubling { retries: 3 };
+        let waits: Vec<_> = (0..6).map(|tries| three.wait(tries, None, base, &mut rng)).collect();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(waits, [None, seconds(30), seconds(60), seconds(120), None, None]);
+        assert_eq!(three.wait(1, seconds(90), base, &mut rng), seconds(90));
+        assert_eq!(three.seconds(base), [30.0, 60.0, 120.0]);
+        let many = Policy::Doubling { retries: 100 };
+        assert_eq!(many.wait(100, None, base, &mut rng), Some(MAX_WAIT));
+        assert_eq!(Policy::Doubling { retries: 0 }.wait(1, None, base, &mut rng), None);
+        assert_eq!((three.retries(), Policy::default().retries()), (3, 9));
     }
 
     proptest! {

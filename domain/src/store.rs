@@ -21,6 +21,7 @@ use crate::job::{Job, JobState};
 use crate::signing::Secret;
 use crate::stats::WebhookStats;
 use crate::webhook::{Settings, Status, Webhook};
+use crate::wire::Dialect;
 
 /// Why the database did not do it. The text is for operators, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +90,8 @@ pub struct Recorded {
     pub accepted_at: Timestamp,
     /// It was there already: nothing was recorded, none of its deliveries made.
     pub duplicate: bool,
+    /// See [`StoredEvent::quantity_diff`].
+    pub quantity_diff: Option<i64>,
 }
 
 /// Why a batch of events was not recorded.
@@ -279,8 +282,24 @@ pub struct NewWebhook {
     pub status: Status,
     /// Its first signing secret.
     pub secret: Secret,
+    /// What tells receivers of the OpenTicket dialect which webhook is calling;
+    /// no other webhook of the deployment may have it.
+    pub nonce: Option<String>,
     /// When it is made.
     pub now: Timestamp,
+}
+
+/// Which webhooks of one dialect to list, as a numbered page of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebhookSlice {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// The newest first, instead of the oldest.
+    pub newest_first: bool,
+    /// How many to pass over.
+    pub offset: u64,
+    /// Most that are wanted.
+    pub limit: u64,
 }
 
 /// What came of an edit.
@@ -323,8 +342,8 @@ pub trait WebhookStore: Send + Sync {
     /// works again. No edit: the revision stays.
     async fn set_failing_since(&self, key: WebhookKey, since: Option<Timestamp>) -> Result<()>;
 
-    /// Deletes a webhook: it is gone from every method of this port, while its
-    /// log stays until retention takes it. What waits is cancelled later, by
+    /// Deletes a webhook: it is gone from every method of this port but
+    /// [`Self::webhook_or_deleted`], while its log stays until retention takes it. What waits is cancelled later, by
     /// [`UpkeepStore::cancel_orphans`].
     async fn delete_webhook(
         &self,
@@ -341,6 +360,12 @@ pub trait WebhookStore: Send + Sync {
 
     /// The tenant's webhooks, newest first.
     async fn list_webhooks(&self, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>>;
+
+    /// The tenant's webhooks of one dialect, and how many there are in all.
+    async fn list_webhooks_in(&self, tenant: TenantKey, slice: WebhookSlice) -> Result<(Vec<Webhook>, u64)>;
+
+    /// One webhook, also when it is deleted.
+    async fn webhook_or_deleted(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>>;
 
     /// All webhooks of a tenant, for the index.
     async fn webhooks_of(&self, tenant: TenantKey) -> Result<Vec<Webhook>>;

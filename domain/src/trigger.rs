@@ -72,6 +72,12 @@ impl Trigger {
         }
     }
 
+    /// The trigger whose [`Self::as_str`] is `word`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.as_str() == word)
+    }
+
     /// The trigger whose [`Self::participle`] is `word`.
     #[must_use]
     pub fn from_participle(word: &str) -> Option<Self> {

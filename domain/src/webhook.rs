@@ -1,16 +1,21 @@
 //! A webhook: where to send, what to hear, in which dialect, how to retry.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::event_type::TypePattern;
+use crate::event_type::{EventType, TypePattern};
 use crate::id::{TenantKey, WebhookId, WebhookKey};
-use crate::retry::Schedule;
+use crate::resource::Resource;
+use crate::retry::Policy;
 use crate::signing::{Scheme, Secret};
+use crate::trigger::Trigger;
 use crate::wire::Dialect;
+use crate::wire::ingresse::Hook;
+use crate::wire::viagogo::Topic;
 
 mod read;
 
@@ -41,10 +46,14 @@ pub struct Webhook {
     pub failing_since: Option<Timestamp>,
     /// Its signing secrets, the newest first.
     pub secrets: Vec<StoredSecret>,
+    /// What tells receivers of the OpenTicket dialect which webhook is calling.
+    pub nonce: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last edited.
     pub updated_at: Timestamp,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
 }
 
 impl Webhook {
@@ -106,7 +115,7 @@ pub struct Settings {
     /// Hears what propagates from related resources too.
     pub triggered_by_related: bool,
     /// When failed deliveries are tried again.
-    pub retry: Schedule,
+    pub retry: Policy,
     /// Most requests at a time.
     pub max_in_flight: u32,
     /// Longest time for one attempt, connection and answer included.
@@ -127,6 +136,23 @@ pub enum Subscription {
         /// At least one.
         events: Vec<TypePattern>,
     },
+    /// Hooks of Ingresse. Where two of them hear the same, the first tells it.
+    Ingresse {
+        /// At least one, each once.
+        hooks: Vec<Hook>,
+    },
+    /// Topics of viagogo.
+    Viagogo {
+        /// At least one, each once.
+        topics: Vec<Topic>,
+    },
+    /// One trigger on one resource, as OpenTicket has it.
+    OpenTicket {
+        /// One of [`crate::wire::openticket::RESOURCES`].
+        resource: Resource,
+        /// One of its triggers.
+        trigger: Trigger,
+    },
 }
 
 impl Subscription {
@@ -135,9 +161,43 @@ impl Subscription {
     pub const fn dialect(&self) -> Dialect {
         match self {
             Self::Native { .. } => Dialect::Native,
+            Self::Ingresse { .. } => Dialect::Ingresse,
+            Self::Viagogo { .. } => Dialect::Viagogo,
+            Self::OpenTicket { .. } => Dialect::OpenTicket,
+        }
+    }
+
+    /// Everything that it asks for: event types, patterns of them, and the one
+    /// condition that no pattern can say, [`ORDER_UPDATED_WITH_STATUS`].
+    #[must_use]
+    pub fn asks(&self) -> Vec<Cow<'_, str>> {
+        let known = |(resource, trigger): &(Resource, Trigger)| {
+            Cow::Owned(EventType::Known(*resource, *trigger).to_string())
+        };
+        match self {
+            Self::Native { events } => events.iter().map(|pattern| Cow::Borrowed(pattern.as_str())).collect(),
+            Self::Ingresse { hooks } => {
+                let of_hook = |hook: &Hook| {
+                    let hook = *hook;
+                    hook.hears().iter().map(move |pair| {
+                        if hook.needs_status(pair.0, pair.1) {
+                            Cow::Borrowed(ORDER_UPDATED_WITH_STATUS)
+                        } else {
+                            known(pair)
+                        }
+                    })
+                };
+                hooks.iter().flat_map(of_hook).collect()
+            }
+            Self::Viagogo { topics } => topics.iter().flat_map(|topic| topic.hears()).map(known).collect(),
+            Self::OpenTicket { resource, trigger } => vec![known(&(*resource, *trigger))],
         }
     }
 }
+
+/// What a hook asks for that hears of edited orders only when the event says
+/// how they stand. No pattern reads like this.
+pub const ORDER_UPDATED_WITH_STATUS: &str = "order.updated with a status";
 
 /// A text that no log, error or debug output may show.
 #[derive(Clone, PartialEq, Eq)]
@@ -169,16 +229,33 @@ pub struct SettingsDocument<'a> {
     name: &'a str,
     url: &'a str,
     dialect: Dialect,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    events: Option<&'a [TypePattern]>,
+    #[serde(flatten)]
+    subscription: SubscriptionDocument<'a>,
     identifier: Option<&'a str>,
     triggered_by_related: bool,
-    retry: RetryDocument,
+    #[serde(flatten)]
+    retry: PolicyDocument,
     max_in_flight: u32,
     timeout_seconds: f64,
     headers: serde_json::Map<String, serde_json::Value>,
     authorization_header: Option<&'a str>,
     signature: Scheme,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum SubscriptionDocument<'a> {
+    Native { events: &'a [TypePattern] },
+    Ingresse { hooks: &'a [Hook] },
+    Viagogo { topics: &'a [Topic] },
+    OpenTicket { resource: Resource, trigger: Trigger },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum PolicyDocument {
+    Schedule { retry: RetryDocument },
+    Doubling { retries: u32 },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -191,15 +268,26 @@ impl Settings {
     /// [`read_settings`] reads them back.
     #[must_use]
     pub fn revealed(&self) -> SettingsDocument<'_> {
-        let Subscription::Native { events } = &self.subscription;
         SettingsDocument {
             name: &self.name,
             url: &self.url,
             dialect: self.subscription.dialect(),
-            events: Some(events),
+            subscription: match &self.subscription {
+                Subscription::Native { events } => SubscriptionDocument::Native { events },
+                Subscription::Ingresse { hooks } => SubscriptionDocument::Ingresse { hooks },
+                Subscription::Viagogo { topics } => SubscriptionDocument::Viagogo { topics },
+                Subscription::OpenTicket { resource, trigger } => {
+                    SubscriptionDocument::OpenTicket { resource: *resource, trigger: *trigger }
+                }
+            },
             identifier: self.identifier.as_deref(),
             triggered_by_related: self.triggered_by_related,
-            retry: RetryDocument { schedule_seconds: self.retry.seconds().collect() },
+            retry: match &self.retry {
+                Policy::Schedule(schedule) => PolicyDocument::Schedule {
+                    retry: RetryDocument { schedule_seconds: schedule.seconds().collect() },
+                },
+                Policy::Doubling { retries } => PolicyDocument::Doubling { retries: *retries },
+            },
             max_in_flight: self.max_in_flight,
             timeout_seconds: self.timeout.as_secs_f64(),
             headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),

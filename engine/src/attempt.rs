@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Outcome};
+use callboard_domain::wire::Message;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
 
-use crate::http::{Answer, Client, Exchange};
+use crate::http::{Answer, Client, Endpoint, Exchange};
 use crate::lanes::{Queued, Work};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -40,37 +42,36 @@ pub struct Tried {
     pub gone: bool,
 }
 
-/// Makes one attempt.
+/// Makes one attempt. Retries that double start from `retry_base`.
 pub async fn attempt(
     work: &Work,
     client: &Client,
     clock: &dyn Clock,
     rng: &parking_lot::Mutex<dyn Rng + Send>,
+    retry_base: Duration,
 ) -> Tried {
     let Work { queued, target, .. } = work;
     let started_at = clock.now();
     let begun = clock.elapsed();
-    let body = target.dialect().render(&queued.event);
-    let exchange = match &target.endpoint {
-        Ok(endpoint) => {
-            let headers = headers(work, started_at, &body);
+    let exchange = match prepare(work, started_at) {
+        Ok(Prepared { endpoint, headers, body }) => {
             Ok(client.post(endpoint, headers, body, target.webhook.settings.timeout).await)
         }
-        Err(reason) => Err(reason.clone()),
+        Err(unsendable) => Err(unsendable),
     };
     let duration = clock.elapsed().saturating_sub(begun);
     let (verdict, status, cause, detail) = match exchange {
         Ok(exchange) => judge(exchange, clock.now()),
-        Err(message) => {
+        Err((cause, message)) => {
             let detail = AttemptDetail { message, ..AttemptDetail::default() };
-            (Verdict::GiveUp, None, Some(Cause::Connect), detail)
+            (Verdict::GiveUp, None, Some(cause), detail)
         }
     };
     let number = queued.attempts + 1;
     let tries = queued.tries + 1;
     let wait = match &verdict {
         Verdict::Retry(after) if number < MAX_ATTEMPTS => {
-            target.webhook.settings.retry.wait(tries, *after, &mut *rng.lock())
+            target.webhook.settings.retry.wait(tries, *after, retry_base, &mut *rng.lock())
         }
         _ => None,
     };
@@ -95,10 +96,34 @@ pub async fn attempt(
     Tried { attempt, gone: verdict == Verdict::Gone }
 }
 
-fn headers(work: &Work, at: Timestamp, body: &[u8]) -> HeaderMap {
-    let Work { queued: Queued { event, .. }, target, .. } = work;
+/// A request up to the socket.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// Where it goes.
+    pub endpoint: &'a Endpoint,
+    /// Its headers, signed.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Renders and signs a delivery as it is posted at `at`.
+///
+/// # Errors
+/// Why it can't be sent, now or ever.
+pub fn prepare(work: &Work, at: Timestamp) -> Result<Prepared<'_>, (Cause, String)> {
+    let Work { queued: Queued { event, delivery, .. }, target, .. } = work;
+    let endpoint = target.endpoint.as_ref().map_err(|reason| (Cause::Connect, reason.clone()))?;
+    let message = target.recipient.tell(event, *delivery, at);
+    let Message { body, headers: own } =
+        message.map_err(|unrenderable| (Cause::Unrenderable, unrenderable.to_string()))?;
     let mut headers = target.headers.clone();
-    let signature = target.with_signatures(at, |signatures| signatures.sign(&event.id, at, body));
+    for (name, text) in own {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let signature = target.with_signatures(at, |signatures| signatures.sign(&event.id, at, &body));
     // An event id holds letters, digits, '_' and '-' only, a signature base64:
     // each is a header value.
     let texts = [
@@ -111,7 +136,7 @@ fn headers(work: &Work, at: Timestamp, body: &[u8]) -> HeaderMap {
             headers.insert(name, value);
         }
     }
-    headers
+    Ok(Prepared { endpoint, headers, body })
 }
 
 fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Cause>, AttemptDetail) {

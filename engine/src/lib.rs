@@ -59,6 +59,10 @@ pub struct Options {
     pub retention_seconds: u32,
     /// How long a webhook may do nothing but fail before it is disabled.
     pub disable_after: Duration,
+    /// The first wait of retries that double.
+    pub openticket_retry_base: Duration,
+    /// Where links in deliveries lead, without a slash at the end.
+    pub public_url: String,
 }
 
 impl Default for Options {
@@ -68,6 +72,8 @@ impl Default for Options {
             queue_memory: 64 * 1024 * 1024,
             retention_seconds: 7 * 24 * 60 * 60,
             disable_after: Duration::from_hours(5 * 24),
+            openticket_retry_base: Duration::from_secs(30),
+            public_url: "http://127.0.0.1:8080".to_owned(),
         }
     }
 }
@@ -108,7 +114,7 @@ impl Engine {
     ) -> Arc<Self> {
         let (outcomes, unwritten) = mpsc::channel(UNWRITTEN);
         Arc::new(Self {
-            registry: Registry::new(Arc::clone(&store), Arc::clone(&clock)),
+            registry: Registry::new(Arc::clone(&store), Arc::clone(&clock), options.public_url.clone()),
             lanes: Lanes::new(options.lane_capacity, options.queue_memory),
             agenda: Agenda::default(),
             store,

@@ -7,6 +7,7 @@ use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey};
 use callboard_domain::store::{NewDelivery, NewEvent, RecordError, Recorded};
+use callboard_domain::wire::Renderings;
 
 use crate::Engine;
 use crate::lanes::{Lane, Queued};
@@ -81,6 +82,8 @@ impl Planned {
             accepted_at: recorded.accepted_at,
             body: self.event.body.clone(),
             deliveries: u32::try_from(self.places.len()).unwrap_or(u32::MAX),
+            quantity_diff: recorded.quantity_diff,
+            renderings: Renderings::default(),
         });
         let elapsed = engine.clock.elapsed();
         for (delivery, place) in (recorded.first_delivery.0..).map(DeliveryKey).zip(&self.places) {

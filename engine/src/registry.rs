@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::event::Event;
-use callboard_domain::id::{TenantKey, WebhookKey};
+use callboard_domain::id::{TenantId, TenantKey, WebhookKey};
 use callboard_domain::matching::{Index, Reach};
-use callboard_domain::store::{Result, Store};
+use callboard_domain::store::{Result, Store, StoreError};
+use callboard_domain::webhook::Webhook;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
 use crate::target::Target;
 
 /// The webhooks of one tenant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tenant {
+    id: TenantId,
     index: Index<WebhookKey>,
     targets: HashMap<WebhookKey, Arc<Target>, foldhash::fast::RandomState>,
 }
@@ -45,6 +47,7 @@ type Cell = Arc<OnceCell<RwLock<Tenant>>>;
 pub struct Registry {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    public_url: String,
     tenants: Mutex<HashMap<TenantKey, Cell, foldhash::fast::RandomState>>,
     /// Held while a webhook is read and put in, so that two refreshes of it
     /// can't leave the older reading behind.
@@ -52,9 +55,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An empty registry.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, tenants: Mutex::default(), refreshing: tokio::sync::Mutex::new(()) }
+    /// An empty registry. Links in deliveries will lead to `public_url`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, public_url: String) -> Self {
+        let refreshing = tokio::sync::Mutex::new(());
+        Self { store, clock, public_url, tenants: Mutex::default(), refreshing }
     }
 
     /// The tenant's webhooks that hear each of `events`.
@@ -94,8 +98,9 @@ impl Registry {
         let _one_at_a_time = self.refreshing.lock().await;
         let cell = self.cell(tenant);
         let loaded = self.loaded(&cell, tenant).await?;
-        let target = self.store.webhook_by_key(key).await?.map(|webhook| self.make(webhook));
+        let webhook = self.store.webhook_by_key(key).await?;
         let mut tenant = loaded.write();
+        let target = webhook.map(|webhook| self.make(webhook, &tenant.id));
         match &target {
             Some(target) => tenant.put(Arc::clone(target)),
             None => tenant.take(key),
@@ -103,8 +108,8 @@ impl Registry {
         Ok(target)
     }
 
-    fn make(&self, webhook: callboard_domain::webhook::Webhook) -> Arc<Target> {
-        Arc::new(Target::new(webhook, self.now()))
+    fn make(&self, webhook: Webhook, tenant: &TenantId) -> Arc<Target> {
+        Arc::new(Target::new(webhook, tenant, &self.public_url, self.now()))
     }
 
     fn now(&self) -> Timestamp {
@@ -117,9 +122,12 @@ impl Registry {
 
     async fn loaded<'a>(&self, cell: &'a Cell, tenant: TenantKey) -> Result<&'a RwLock<Tenant>> {
         cell.get_or_try_init(|| async {
-            let mut loaded = Tenant::default();
+            let owner = self.store.tenant_by_key(tenant).await?;
+            let id = owner.ok_or_else(|| StoreError::Corrupt(format!("{tenant:?} is no tenant")))?.id;
+            let mut loaded = Tenant { id, index: Index::default(), targets: HashMap::default() };
             for webhook in self.store.webhooks_of(tenant).await? {
-                loaded.put(self.make(webhook));
+                let target = self.make(webhook, &loaded.id);
+                loaded.put(target);
             }
             Ok(RwLock::new(loaded))
         })

@@ -32,7 +32,8 @@ pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work) {
         }
         let mut place =
             Place { engine: &engine, lane: &lane, delivery: Some((work.queued.delivery, lane.key())) };
-        let tried = attempt::attempt(&work, &engine.client, &*engine.clock, &engine.rng).await;
+        let retry_base = engine.options.openticket_retry_base;
+        let tried = attempt::attempt(&work, &engine.client, &*engine.clock, &engine.rng, retry_base).await;
         let failed = tried.attempt.cause.is_some();
         // The channel is bounded: this waits when outcomes can't be written, and
         // fails when the engine has stopped.

@@ -2,10 +2,10 @@
 //! delivery.
 
 use callboard_domain::clock::Timestamp;
-use callboard_domain::id::{TenantKey, WebhookKey};
+use callboard_domain::id::{TenantId, TenantKey, WebhookKey};
 use callboard_domain::signing::{Secret, Signatures};
 use callboard_domain::webhook::{Status, Webhook};
-use callboard_domain::wire::Dialect;
+use callboard_domain::wire::Recipient;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::http::Endpoint;
@@ -19,20 +19,24 @@ pub struct Target {
     pub endpoint: Result<Endpoint, String>,
     /// The headers that are the same for each delivery.
     pub headers: HeaderMap,
+    /// What its dialect has to know of it.
+    pub recipient: Recipient,
     signatures: Signatures,
     /// When one of the secrets behind `signatures` ends.
     signatures_end: Option<Timestamp>,
 }
 
 impl Target {
-    /// Makes a webhook ready, with the secrets that are valid at `now`.
+    /// Makes a webhook of `tenant` ready, with the secrets that are valid at
+    /// `now`. Links in what it gets lead to `public_url`.
     #[must_use]
-    pub fn new(webhook: Webhook, now: Timestamp) -> Self {
+    pub fn new(webhook: Webhook, tenant: &TenantId, public_url: &str, now: Timestamp) -> Self {
         let valid: Vec<Secret> = webhook.valid_secrets(now).cloned().collect();
         let ends = webhook.secrets.iter().filter_map(|stored| stored.expires_at).filter(|end| *end > now);
         Self {
             endpoint: Endpoint::parse(&webhook.settings.url).map_err(|error| error.to_string()),
             headers: headers(&webhook),
+            recipient: Recipient::new(&webhook, tenant, public_url),
             signatures: Signatures::new(&valid),
             signatures_end: ends.min(),
             webhook,
@@ -60,12 +64,6 @@ impl Target {
     #[must_use]
     pub const fn tenant(&self) -> TenantKey {
         self.webhook.tenant
-    }
-
-    /// The dialect its deliveries are told in.
-    #[must_use]
-    pub const fn dialect(&self) -> Dialect {
-        self.webhook.settings.subscription.dialect()
     }
 
     /// Whether deliveries may be sent now.

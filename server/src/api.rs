@@ -1,27 +1,31 @@
 //! The HTTP interface: who is asking, what they may do, and the answers.
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
 mod admin;
 mod auth;
+mod by_hand;
 mod directory;
 mod health;
+mod links;
 mod native;
 mod oauth;
+mod openticket;
 mod page;
 mod problem;
 mod read;
 mod serve;
 mod state;
 mod token;
+mod viagogo;
+mod webhooks;
 
 pub use admin::AdminToken;
-pub use native::openapi;
 pub use serve::serve;
-pub use state::State;
+pub use state::{Options, State};
 
 use crate::api::problem::Problem;
 
@@ -30,15 +34,42 @@ pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Everything that is served.
 fn router(state: State) -> Router {
-    let (routes, document) = native::routes().split_for_parts();
-    let document = native::Document(document.to_pretty_json().unwrap_or_default().into());
-    routes
+    let document = native::Document(openapi().to_pretty_json().unwrap_or_default().into());
+    let [native, viagogo, openticket] =
+        [native::routes(), viagogo::routes(), openticket::routes()].map(|routes| routes.split_for_parts().0);
+    native
         .layer(Extension(document))
-        .fallback(|| async { Problem::not_found() })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
-                .into_response()
-        })
+        .method_not_allowed_fallback(method_not_allowed)
+        .merge(viagogo::speaking(viagogo.method_not_allowed_fallback(method_not_allowed), &state))
+        .merge(openticket::speaking(openticket.method_not_allowed_fallback(method_not_allowed)))
+        .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    let problem = Problem::not_found();
+    let response = problem.clone().into_response();
+    if viagogo::is_below(&uri) {
+        viagogo::render(&problem, response)
+    } else if openticket::is_below(&uri) {
+        openticket::render(&problem, response)
+    } else {
+        response
+    }
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = native::routes().split_for_parts().1;
+    for routes in [viagogo::routes(), openticket::routes()] {
+        document.merge(routes.split_for_parts().1);
+    }
+    native::complete(&mut document);
+    document
 }

@@ -56,6 +56,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+    let own_url = own_url(&listener, settings);
     let store = callboard_store::open(&settings.database)?;
     let guard = Guard::new(settings.egress.allow.clone());
     let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
@@ -64,15 +65,28 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,
         retention_seconds: settings.retention_seconds(),
         disable_after: settings.disable_after(),
+        openticket_retry_base: settings.retry_base(),
+        public_url: settings.public_url().unwrap_or_else(|| own_url.clone()),
     };
     let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), seeded()?, client, options);
     let mut rng = seeded()?;
     let configured = settings.admin_token.as_ref().map(|token| token.0.as_str());
     let (admin, new_admin_token) = AdminToken::find(&*store, configured, &mut *rng).await?;
-    let state =
-        State::new(Arc::clone(&store), Arc::clone(&engine), clock, rng, admin, settings.oauth.token_seconds)
-            .await?;
+    let options = api::Options {
+        token_seconds: settings.oauth.token_seconds,
+        retry_base: settings.retry_base(),
+        public_url: settings.public_url(),
+        own_url,
+        viagogo_requires_https: settings.viagogo.require_https,
+        viagogo_requires_user_agent: settings.viagogo.require_user_agent,
+    };
+    let state = State::new(Arc::clone(&store), Arc::clone(&engine), clock, rng, admin, options).await?;
     Ok(App { state, engine, store, listener, new_admin_token })
+}
+
+/// Where the listener can be reached from this machine.
+fn own_url(listener: &TcpListener, settings: &Settings) -> String {
+    format!("http://{}", listener.local_addr().unwrap_or(settings.listen))
 }
 
 /// A generator whose start comes from the machine.

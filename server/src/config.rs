@@ -34,6 +34,9 @@ pub struct Settings {
     /// The operator's token; made and printed on the first start if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<Hidden>,
+    /// Where clients reach the server, as links should say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// Which receivers may be called.
     pub egress: Egress,
     /// How deliveries wait.
@@ -42,6 +45,10 @@ pub struct Settings {
     pub retention: Retention,
     /// Access tokens.
     pub oauth: Oauth,
+    /// The dialect of OpenTicket.
+    pub openticket: OpenTicket,
+    /// The dialect of viagogo.
+    pub viagogo: Viagogo,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -83,6 +90,25 @@ pub struct Oauth {
     pub token_seconds: u32,
 }
 
+/// The dialect of OpenTicket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenTicket {
+    /// Seconds before the first retry; the wait doubles after each.
+    pub retry_base_seconds: f64,
+}
+
+/// The dialect of viagogo.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Viagogo {
+    /// Whether clients must come by HTTPS, as the proxy before the server says
+    /// in `X-Forwarded-Proto`.
+    pub require_https: bool,
+    /// Whether clients must send a `User-Agent`.
+    pub require_user_agent: bool,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,10 +135,13 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             database: "sqlite:callboard.db".to_owned(),
             admin_token: None,
+            public_url: None,
             egress: Egress { allow: Vec::new() },
             delivery: Delivery { lane_capacity: 1_024, queue_memory_mib: 64, disable_after_days: 5.0 },
             retention: Retention { days: 7.0 },
             oauth: Oauth { token_seconds: 3_600 },
+            openticket: OpenTicket { retry_base_seconds: 30.0 },
+            viagogo: Viagogo { require_https: false, require_user_agent: false },
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
         }
     }
@@ -187,6 +216,15 @@ impl Settings {
         if !(60..=86_400).contains(&self.oauth.token_seconds) {
             return wrong("oauth.token_seconds", "from 60 to 86400");
         }
+        if !(0.0..=86_400.0).contains(&self.openticket.retry_base_seconds) {
+            return wrong("openticket.retry_base_seconds", "a number of seconds from 0 to 86400");
+        }
+        if self.public_url.as_deref().is_some_and(|url| !is_base(url)) {
+            return wrong(
+                "public_url",
+                "where clients reach the server, such as https://callboard.example, without a query",
+            );
+        }
         Ok(())
     }
 
@@ -196,11 +234,35 @@ impl Settings {
         days(self.retention.days).map_or(u32::MAX, |kept| u32::try_from(kept.as_secs()).unwrap_or(u32::MAX))
     }
 
+    /// The first wait of retries that double.
+    #[must_use]
+    pub fn retry_base(&self) -> Duration {
+        Duration::try_from_secs_f64(self.openticket.retry_base_seconds).unwrap_or_default()
+    }
+
+    /// Where links lead, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> Option<String> {
+        self.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned())
+    }
+
     /// How long a webhook may do nothing but fail.
     #[must_use]
     pub fn disable_after(&self) -> Duration {
         days(self.delivery.disable_after_days).unwrap_or(Duration::MAX)
     }
+}
+
+/// Whether paths can be put behind this URL.
+fn is_base(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
 }
 
 fn days(days: f64) -> Option<Duration> {

@@ -86,7 +86,7 @@ async fn webhook(store: &dyn Store, tenant: TenantKey, seed: u64, now: Timestamp
     let (settings, _) = read_settings(text, None).map_err(|faults| format!("{faults:?}"))?;
     let secret = Secret::generate(Scheme::Hmac, &mut rng);
     let id = WebhookId::generate(now, &mut rng);
-    let new = NewWebhook { id, settings, status: Status::Active, secret, now };
+    let new = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
     Ok(store.create_webhook(tenant, new).await?.key)
 }
 
@@ -107,6 +107,8 @@ async fn record(
         occurred_at_given: true,
         subject: Subject { id: format!("T-{}", id.as_str().len()), name: None },
         related: std::collections::BTreeMap::new(),
+        quantity: None,
+        tells_status: false,
         body: body.into(),
         id,
     };

@@ -27,6 +27,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod ports;
+mod quantities;
 mod readers;
 mod retention;
 mod sql;

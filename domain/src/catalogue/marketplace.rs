@@ -161,6 +161,11 @@ static HASHED_BARCODES: Shape = Shape {
         SEAT,
         SEAT_ROW,
         BARCODE_STATUS,
-        field("barcode_values_sha256_hashed", List(&Text), "SHA-256 of each code."),
+        field("barcode_values_sha256_hashed", List(&Text), "SHA-256 of each code, in hexadecimal digits."),
+        field(
+            "barcode_values",
+            List(&Text),
+            "The codes themselves, instead of the hashes; receivers of the viagogo dialect get their hashes.",
+        ),
     ],
 };

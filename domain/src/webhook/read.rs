@@ -10,18 +10,15 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Confidential, MASK, Settings, Subscription};
-use crate::event_type::TypePattern;
 use crate::fault::{Fault, Faults};
 use crate::json::{self, Members};
 use crate::retry::Schedule;
 use crate::signing::Scheme;
-use crate::wire::Dialect;
+
+mod subscription;
 
 /// Longest URL, in bytes.
 const MAX_URL: usize = 2_048;
-
-/// Most patterns of one webhook.
-const MAX_PATTERNS: usize = 100;
 
 /// Most further headers of one webhook.
 const MAX_HEADERS: usize = 32;
@@ -50,11 +47,16 @@ const RESERVED_HEADERS: [&str; 16] = [
     "user-agent",
 ];
 
-const MEMBERS: [&str; 17] = [
+const MEMBERS: [&str; 22] = [
     "name",
     "url",
     "dialect",
     "events",
+    "hooks",
+    "topics",
+    "resource",
+    "trigger",
+    "retries",
     "identifier",
     "triggered_by_related",
     "filter",
@@ -72,7 +74,8 @@ const MEMBERS: [&str; 17] = [
 
 /// Reads settings and, where given, `enabled`. With `base`, members that are
 /// left out stay as they are there and null resets them; without, they take
-/// their defaults, and `url` and `events` are required.
+/// their defaults, and `url` and what the dialect says it hears by are
+/// required.
 ///
 /// # Errors
 /// Every fault, each with its JSON pointer.
@@ -96,6 +99,7 @@ impl Reader<'_, '_> {
         self.refuse_what_is_to_come();
         let url = self.url();
         let subscription = self.subscription();
+        let dialect = subscription.as_ref().map(Subscription::dialect);
         let name = self.name(url.as_deref());
         let settings = Settings {
             identifier: self.optional("identifier", |base| base.identifier.clone(), read_identifier),
@@ -105,7 +109,7 @@ impl Reader<'_, '_> {
                 |base| base.triggered_by_related,
                 "true or false",
             ),
-            retry: self.or_default("retry", |base| base.retry.clone(), read_retry).unwrap_or_default(),
+            retry: self.policy(dialect),
             max_in_flight: self
                 .or_default("max_in_flight", |base| base.max_in_flight, read_max_in_flight)
                 .unwrap_or(16),
@@ -211,42 +215,6 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn subscription(&mut self) -> Option<Subscription> {
-        let dialect = self.optional("dialect", |base| Some(base.subscription.dialect()), parsed::<Dialect>);
-        if let (Some(base), Some(dialect)) = (self.base, dialect)
-            && base.subscription.dialect() != dialect
-        {
-            self.faults.member("dialect", "can't be changed; create a new webhook");
-        }
-        match dialect.unwrap_or(Dialect::Native) {
-            Dialect::Native => self.native(),
-        }
-    }
-
-    fn native(&mut self) -> Option<Subscription> {
-        if let (Some(base), true) = (self.base, self.is_kept("events")) {
-            return Some(base.subscription.clone());
-        }
-        let hint = "must name at least one event type, such as [\"ticket.*\", \"order.paid\"]";
-        let Some(raw) = self.members.get("events") else {
-            self.faults.member("events", hint);
-            return None;
-        };
-        self.faults.within("events", |faults| {
-            let patterns: Vec<&RawValue> = typed(raw, "an array of strings", faults)?;
-            if patterns.is_empty() || patterns.len() > MAX_PATTERNS {
-                faults.here(format_args!("{hint}, and at most {MAX_PATTERNS}"));
-                return None;
-            }
-            let mut events: Vec<TypePattern> = Vec::with_capacity(patterns.len());
-            for (index, raw) in patterns.into_iter().enumerate() {
-                let pattern = faults.element(index, |faults| parsed(raw, faults));
-                events.extend(pattern.filter(|pattern| !events.contains(pattern)));
-            }
-            Some(Subscription::Native { events })
-        })
-    }
-
     fn authorization_header(&mut self) -> Option<Confidential> {
         let base = self.base;
         let kept = |base: &Settings| base.authorization_header.clone();
@@ -346,7 +314,8 @@ fn check_header_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
         return Err("is no header name");
     }
-    if name.starts_with("webhook-") || RESERVED_HEADERS.contains(&name) {
+    let of_a_dialect = ["webhook-", "viagogo-", "openticket-"].iter().any(|prefix| name.starts_with(prefix));
+    if of_a_dialect || RESERVED_HEADERS.contains(&name) {
         return Err("is set by Callboard or by the connection and can't be chosen");
     }
     Ok(())
@@ -382,6 +351,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::retry::Policy;
 
     fn pointers(text: &str, base: Option<&Settings>) -> Vec<String> {
         let faults = read_settings(text, base).err().unwrap_or_default();
@@ -399,7 +369,7 @@ mod tests {
         assert_eq!(settings.name, "example.com");
         assert_eq!(settings.max_in_flight, 16);
         assert_eq!(settings.timeout, Duration::from_secs(15));
-        assert_eq!(settings.retry, Schedule::default());
+        assert_eq!(settings.retry, Policy::default());
         assert!(!settings.triggered_by_related);
     }
 
@@ -479,7 +449,7 @@ mod tests {
         ) {
             let settings = Settings {
                 name,
-                retry: Schedule::from_seconds(&seconds).expect("valid"),
+                retry: Policy::Schedule(Schedule::from_seconds(&seconds).expect("valid")),
                 triggered_by_related: related,
                 max_in_flight: in_flight,
                 authorization_header: secret.filter(|text| text != MASK).map(Confidential::new),

@@ -9,6 +9,7 @@ use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
 use callboard_domain::store::Claimed;
 use callboard_domain::webhook::{Status, Webhook, read_settings};
+use callboard_domain::wire::Renderings;
 use proptest::prelude::*;
 
 use super::*;
@@ -34,8 +35,11 @@ fn target(max_in_flight: u32, status: Status) -> Arc<Target> {
         secrets: Vec::new(),
         created_at: at(0),
         updated_at: at(0),
+        nonce: None,
+        deleted_at: None,
     };
-    Arc::new(Target::new(webhook, at(0)))
+    let tenant = "acme".parse().expect("a tenant id");
+    Arc::new(Target::new(webhook, &tenant, "https://callboard.example", at(0)))
 }
 
 fn event() -> Arc<StoredEvent> {
@@ -48,6 +52,8 @@ fn event() -> Arc<StoredEvent> {
         accepted_at: at(0),
         body: Bytes::from(vec![b'x'; BODY]),
         deliveries: 1,
+        quantity_diff: None,
+        renderings: Renderings::default(),
     })
 }
 

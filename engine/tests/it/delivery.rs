@@ -84,7 +84,7 @@ impl World {
         let mut rng = StdRng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed));
         let secret = Secret::generate(settings.signature, &mut rng);
         let id = WebhookId::generate(now, &mut rng);
-        let webhook = NewWebhook { id, settings, status: Status::Active, secret, now };
+        let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
         let webhook = self.store.create_webhook(self.tenant, webhook).await.unwrap();
         self.engine.refresh(self.tenant, webhook.key).await.unwrap();
         webhook

@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -59,6 +60,7 @@ pub struct Granted<S: Needed> {
     inner: Arc<Inner>,
     /// Whose data it is.
     pub tenant: Arc<Tenant>,
+    scopes: Scopes,
     scope: PhantomData<S>,
 }
 
@@ -93,6 +95,16 @@ impl<S: Needed> Granted<S> {
     /// The engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
+    }
+
+    /// Whether the caller has another scope too.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(scope)
+    }
+
+    /// The first wait of retries that double.
+    pub fn retry_base(&self) -> Duration {
+        self.inner.options.retry_base
     }
 
     /// Calls `draw` with the source of chance.
@@ -140,14 +152,14 @@ impl<S: Needed> FromRequestParts<State> for Granted<S> {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let inner = Arc::clone(&state.inner);
-        let tenant = match caller(parts, &inner).await? {
+        let (tenant, scopes) = match caller(parts, &inner).await? {
             Caller::Client { scopes, .. } if !scopes.contains(S::SCOPE) => {
                 return Err(Problem::lacks(S::SCOPE));
             }
-            Caller::Client { tenant, .. } => tenant,
-            Caller::Operator => inner.directory.tenant_or_make(named_tenant(parts)?).await?,
+            Caller::Client { tenant, scopes } => (tenant, scopes),
+            Caller::Operator => (inner.directory.tenant_or_make(named_tenant(parts)?).await?, Scopes::all()),
         };
-        Ok(Self { inner, tenant, scope: PhantomData })
+        Ok(Self { inner, tenant, scopes, scope: PhantomData })
     }
 }
 

@@ -19,12 +19,12 @@ mod webhook_actions;
 mod webhook_secret;
 mod webhooks;
 
-pub(super) use openapi::Document;
+pub(super) use openapi::{Document, complete};
 
 /// The routes together with their description: what is mounted is documented,
 /// because one list makes both.
 pub(super) fn routes() -> OpenApiRouter<State> {
-    let mut routes = OpenApiRouter::with_openapi(openapi::Base::openapi())
+    OpenApiRouter::with_openapi(openapi::Base::openapi())
         .routes(routes!(events::publish, events::list))
         .routes(routes!(events::show))
         .routes(routes!(events::fan_out))
@@ -56,13 +56,5 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(oauth::issue_token))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
-        .routes(routes!(openapi::show));
-    openapi::complete(routes.get_openapi_mut());
-    routes
-}
-
-/// The OpenAPI document.
-#[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+        .routes(routes!(openapi::show))
 }

@@ -34,7 +34,7 @@ pub struct ProblemDocument {
 }
 
 /// One fault of an input.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct InputFault {
     /// JSON pointer (RFC 6901) into the body; the empty text is the whole body.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,10 +49,13 @@ pub struct InputFault {
 
 /// An answer that is a problem. Boxed, because it is the unlikely side of the
 /// result of nearly every function here.
-#[derive(Debug)]
+///
+/// It stays with the response that it becomes, so that the routes of another
+/// dialect can say the same in their own form.
+#[derive(Debug, Clone)]
 pub struct Problem(Box<Parts>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Parts {
     status: StatusCode,
     kind: &'static str,
@@ -69,6 +72,7 @@ impl Problem {
             StatusCode::FORBIDDEN => "forbidden",
             StatusCode::NOT_FOUND => "not-found",
             StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+            StatusCode::NOT_ACCEPTABLE => "not-acceptable",
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => "conflict",
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
@@ -77,6 +81,36 @@ impl Problem {
             _ => "internal",
         };
         Self(Box::new(Parts { status, kind, detail: detail.into(), errors: Vec::new(), header: None }))
+    }
+
+    /// The same, of another kind than its status says.
+    pub fn of_kind(mut self, kind: &'static str) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// What kind of problem it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        self.0.kind
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What happened, for people.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The faults of the input: the place of each, as a JSON pointer into the
+    /// body or as the name of a parameter, and what is wrong there.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.errors.iter().map(|fault| {
+            let place = fault.pointer.as_deref().or(fault.parameter.as_deref());
+            (place.unwrap_or_default(), &*fault.detail)
+        })
     }
 
     fn with_errors(mut self, errors: Vec<InputFault>) -> Self {
@@ -182,6 +216,7 @@ impl From<RecordError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let kept = self.clone();
         let Parts { status, kind, detail, errors, header } = *self.0;
         let document = ProblemDocument {
             kind: format!("urn:callboard:problem:{kind}"),
@@ -198,6 +233,7 @@ impl IntoResponse for Problem {
         {
             headers.insert(name, value);
         }
+        response.extensions_mut().insert(kept);
         response
     }
 }

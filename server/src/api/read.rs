@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use callboard_domain::delivery::State as DeliveryState;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
@@ -20,6 +21,20 @@ pub struct JsonText {
     pub text: String,
     /// Whether it is one JSON value a line.
     pub lines: bool,
+}
+
+impl JsonText {
+    /// The body where it has to be a single value.
+    ///
+    /// # Errors
+    /// When it is one value a line.
+    pub fn single(&self) -> Result<&str, Problem> {
+        if self.lines {
+            let detail = "send one JSON object: Content-Type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        Ok(&self.text)
+    }
 }
 
 impl FromRequest<State> for JsonText {
@@ -79,6 +94,18 @@ impl<T: DeserializeOwned + Send> FromRequestParts<State> for Parameters<T> {
             }
         }
     }
+}
+
+/// The states in a comma-separated parameter `state`; none for all.
+pub fn states(text: Option<&str>) -> Result<Vec<DeliveryState>, Problem> {
+    let state = |word: &str| {
+        let found = DeliveryState::ALL.into_iter().find(|state| state.as_str() == word);
+        found.ok_or_else(|| {
+            let all = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+            Problem::parameter("state", &format!("{word:?} is no state; states are {all}"))
+        })
+    };
+    text.map_or(Ok(Vec::new()), |text| text.split(',').map(str::trim).map(state).collect())
 }
 
 /// The id in a path. One that can't be an id is an id of nothing.

@@ -138,7 +138,7 @@ struct Layers {
 impl Layers {
     fn new() -> Self {
         let table = Table::try_from(Settings::default()).unwrap_or_default();
-        let mut names = vec!["admin_token".to_owned()];
+        let mut names = vec!["admin_token".to_owned(), "public_url".to_owned()];
         leaves(&table, "", &mut |name, _| names.push(name.to_owned()));
         Self { table, sources: BTreeMap::new(), names }
     }

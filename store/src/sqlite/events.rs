@@ -9,6 +9,7 @@ use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::{Event, same_fact};
 use callboard_domain::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
 use callboard_domain::store::{NewDelivery, NewEvent, Recorded};
+use callboard_domain::wire::Renderings;
 use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::columns::{LEASED, count, micros, parsed, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::sql;
+use super::{quantities, sql};
 
 /// What is to be done about one event of a batch.
 enum Plan {
@@ -88,6 +89,7 @@ fn look_up(conn: &Connection, tenant: TenantKey, event: &Event) -> Result<Option
                 first_delivery: DeliveryKey(row.get(1)?),
                 accepted_at: timestamp(row.get(2)?)?,
                 duplicate: true,
+                quantity_diff: None,
             };
             let body = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
             Ok(same(body, event).then_some(Plan::Known(known)))
@@ -111,10 +113,12 @@ fn insert(
     let accepted_at = marks.accepted_at;
     let event = &new.event;
     let webhooks = pack(&new.deliveries)?;
+    let quantity_diff = quantities::note(write.conn, tenant, event, now)?;
     sql::run(
         write.conn,
-        "INSERT INTO events (key, tenant, id_key, accepted_at, first_delivery, id, type, subject, webhooks, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO events (key, tenant, id_key, accepted_at, first_delivery, id, type, subject, webhooks, body,
+             quantity_diff)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         rusqlite::params![
             key,
             tenant.0,
@@ -126,6 +130,7 @@ fn insert(
             event.subject.id,
             webhooks,
             &event.body[..],
+            quantity_diff,
         ],
     )?;
     let mut pending = write.conn.prepare_cached(
@@ -141,6 +146,7 @@ fn insert(
         first_delivery: DeliveryKey(first_delivery),
         accepted_at: timestamp(accepted_at)?,
         duplicate: false,
+        quantity_diff,
     })
 }
 
@@ -183,7 +189,7 @@ pub(super) fn unpack(packed: &[u8]) -> impl DoubleEndedIterator<Item = WebhookKe
 /// The columns that [`stored_event`] reads.
 macro_rules! stored_event_columns {
     () => {
-        "key, tenant, id, type, subject, accepted_at, length(webhooks) / 4, body"
+        "key, tenant, id, type, subject, accepted_at, length(webhooks) / 4, body, quantity_diff"
     };
 }
 pub(super) use stored_event_columns;
@@ -199,6 +205,8 @@ pub(super) fn stored_event(row: &Row<'_>) -> Result<StoredEvent, Failure> {
         accepted_at: timestamp(row.get(5)?)?,
         deliveries: row.get(6)?,
         body: Bytes::from(row.get::<_, Vec<u8>>(7)?),
+        quantity_diff: row.get(8)?,
+        renderings: Renderings::default(),
     })
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Ledger {
     pub(super) stats: HashMap<(i64, i64), Counts>,
     /// The last webhook whose old counts were deleted.
     pub(super) pruned_stats_of: i64,
+    /// The last quantity that was looked at: the tenant and the ticket.
+    pub(super) looked_at_quantity: (i64, String),
     /// Most bytes of the file; a new connection has to be told.
     pub(super) max_bytes: Option<u64>,
 }
@@ -67,7 +69,13 @@ impl Ledger {
             marks.next_delivery = marks.next_delivery.max(next_delivery);
             marks.accepted_at = marks.accepted_at.max(accepted_at);
         }
-        Ok(Self { marks, stats: HashMap::new(), pruned_stats_of: 0, max_bytes })
+        Ok(Self {
+            marks,
+            stats: HashMap::new(),
+            pruned_stats_of: 0,
+            looked_at_quantity: Default::default(),
+            max_bytes,
+        })
     }
 
     /// Starts a transaction; what is returned is for [`Self::roll_back`].

@@ -7,7 +7,8 @@ use super::open::OpenError;
 
 /// Every version's statements, oldest first. A file that was released is
 /// never changed: databases remember its checksum.
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str)] =
+    &[(1, include_str!("migrations/0001_initial.sql")), (2, include_str!("migrations/0002_dialects.sql"))];
 
 /// Applies what is missing, in one transaction.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
@@ -62,6 +63,28 @@ mod tests {
         let mut conn = Connection::open_in_memory().expect("a database");
         migrate(&mut conn).expect("the schema");
         migrate(&mut conn).expect("the same schema");
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_is_brought_up_to_date() {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        applied(&conn).expect("the table of versions");
+        let (version, statements) = MIGRATIONS[0];
+        conn.execute_batch(statements).expect("the first schema");
+        let checksum = Sha256::digest(statements.as_bytes()).to_vec();
+        conn.execute("INSERT INTO migrations VALUES (?1, ?2)", (version, checksum)).expect("a version");
+        conn.execute_batch(
+            "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at)
+             VALUES (x'01', 1, 1, '{}', 'active', 1, 1);
+             INSERT INTO events VALUES (1, 1, 1, 1, 1, 'a', 'ticket.updated', 'T', x'', x'7b7d');",
+        )
+        .expect("rows of the first version");
+        migrate(&mut conn).expect("the newest schema");
+        let webhook = "SELECT dialect, nonce FROM webhooks";
+        let webhook = conn.query_row(webhook, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(webhook.expect("a row"), ("native".to_owned(), None::<String>));
+        let diff = conn.query_row("SELECT quantity_diff FROM events", [], |row| row.get::<_, Option<i64>>(0));
+        assert_eq!(diff.expect("a row"), None);
     }
 
     #[test]

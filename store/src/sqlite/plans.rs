@@ -39,6 +39,18 @@ fn statements_use_their_index_and_sort_nothing() {
             log_index::EVENTS,
             "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
         ),
+        (
+            super::webhooks::COUNT_IN,
+            "SEARCH webhooks USING COVERING INDEX webhooks_dialect (tenant=? AND dialect=? AND deleted_at=?)",
+        ),
+        (
+            super::webhooks::OLDEST_IN,
+            "SEARCH webhooks USING INDEX webhooks_dialect (tenant=? AND dialect=? AND deleted_at=?)",
+        ),
+        (
+            super::webhooks::NEWEST_IN,
+            "SEARCH webhooks USING INDEX webhooks_dialect (tenant=? AND dialect=? AND deleted_at=?)",
+        ),
         (super::events::BY_ID, "SEARCH events USING INDEX events_id (id_key=?)"),
         (super::timeline::FROM, "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
         (super::attempts::OF_DELIVERY, "SEARCH attempts USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),

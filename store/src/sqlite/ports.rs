@@ -14,7 +14,7 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    UpkeepStore, WebhookStore,
+    UpkeepStore, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::{Settings, Status, Webhook};
 
@@ -179,6 +179,14 @@ impl WebhookStore for SqliteStore {
 
     async fn list_webhooks(&self, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>> {
         self.readers.run(move |conn| webhooks::list(conn, tenant, page)).await
+    }
+
+    async fn list_webhooks_in(&self, tenant: TenantKey, slice: WebhookSlice) -> Result<(Vec<Webhook>, u64)> {
+        self.readers.run(move |conn| webhooks::list_in(conn, tenant, slice)).await
+    }
+
+    async fn webhook_or_deleted(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
+        self.readers.run(move |conn| webhooks::by_id_or_deleted(conn, tenant, id)).await
     }
 
     async fn webhooks_of(&self, tenant: TenantKey) -> Result<Vec<Webhook>> {

@@ -16,7 +16,7 @@ use super::events::unpack;
 use super::failure::Failure;
 use super::ledger::Write;
 use super::log_index::{self, EVERY, subject_facet, type_facet};
-use super::sql;
+use super::{quantities, sql};
 
 /// Events passed in one step, for each that may be deleted.
 const PASSED: usize = 4;
@@ -72,6 +72,7 @@ pub(super) fn prune(
         write.keep_marks()?;
     }
     prune_stats(write, now, &classes)?;
+    quantities::forget(write, now)?;
     give_back(write.conn)?;
     Ok(cleared)
 }

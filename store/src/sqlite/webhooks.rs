@@ -3,11 +3,11 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
-use callboard_domain::store::{Edited, Listed, NewWebhook, Page};
+use callboard_domain::store::{Edited, Listed, NewWebhook, Page, WebhookSlice};
 use callboard_domain::webhook::{Settings, Status, StoredSecret, Webhook, read_settings};
 use rusqlite::{Connection, Row};
 
-use super::columns::{before, listed, micros, timestamp, timestamp_option, wanted};
+use super::columns::{before, listed, micros, natural, timestamp, timestamp_option, wanted};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
@@ -30,9 +30,17 @@ pub(super) fn create(
     let now = micros(new.now);
     sql::run(
         write.conn,
-        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?5)",
-        (new.id.as_bytes(), tenant.0, settings, new.status.as_str(), now),
+        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?5, ?6, ?7)",
+        rusqlite::params![
+            new.id.as_bytes(),
+            tenant.0,
+            settings,
+            new.status.as_str(),
+            now,
+            new.settings.subscription.dialect().as_str(),
+            new.nonce,
+        ],
     )?;
     let key = write.conn.last_insert_rowid();
     if key > MOST {
@@ -148,14 +156,20 @@ pub(super) fn rotate(
     written(write.conn, key).map(Some)
 }
 
-macro_rules! select {
-    ($rest:literal) => {
+macro_rules! select_or_deleted {
+    ($($rest:literal),+) => {
         concat!(
             "SELECT key, id, tenant, revision, settings, status, created_at, updated_at,
-                 disabled_reason, failing_since
-             FROM webhooks WHERE deleted_at IS NULL AND ",
-            $rest
+                 disabled_reason, failing_since, nonce, deleted_at
+             FROM webhooks WHERE ",
+            $($rest),+
         )
+    };
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        select_or_deleted!("deleted_at IS NULL AND ", $rest)
     };
 }
 
@@ -181,6 +195,8 @@ fn read(conn: &Connection, row: &Row<'_>) -> Result<Webhook, Failure> {
         updated_at: timestamp(row.get(7)?)?,
         disabled_reason: row.get(8)?,
         failing_since: timestamp_option(row.get(9)?)?,
+        nonce: row.get(10)?,
+        deleted_at: timestamp_option(row.get(11)?)?,
     })
 }
 
@@ -200,6 +216,16 @@ pub(super) fn by_id(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Resu
     sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, row))
 }
 
+/// One webhook, also when it is deleted.
+pub(super) fn by_id_or_deleted(
+    conn: &Connection,
+    tenant: TenantKey,
+    id: WebhookId,
+) -> Result<Option<Webhook>, Failure> {
+    let sql = select_or_deleted!("id = ?1 AND tenant = ?2");
+    sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, row))
+}
+
 /// One webhook by its row.
 pub(super) fn by_key(conn: &Connection, key: WebhookKey) -> Result<Option<Webhook>, Failure> {
     sql::one(conn, select!("key = ?1"), [key.0], |row| read(conn, row))
@@ -212,6 +238,31 @@ pub(super) fn list(conn: &Connection, tenant: TenantKey, page: Page) -> Result<L
         Ok((row.get(0)?, read(conn, row)?))
     })?;
     Ok(listed(rows, page))
+}
+
+/// Counts the webhooks of one dialect.
+pub(super) const COUNT_IN: &str =
+    "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL AND tenant = ?1 AND dialect = ?2";
+
+/// The webhooks of one dialect, the oldest first.
+pub(super) const OLDEST_IN: &str = select!("tenant = ?1 AND dialect = ?2 ORDER BY key LIMIT ?3 OFFSET ?4");
+
+/// The webhooks of one dialect, the newest first.
+pub(super) const NEWEST_IN: &str =
+    select!("tenant = ?1 AND dialect = ?2 ORDER BY key DESC LIMIT ?3 OFFSET ?4");
+
+/// The tenant's webhooks of one dialect, and how many there are in all.
+pub(super) fn list_in(
+    conn: &Connection,
+    tenant: TenantKey,
+    slice: WebhookSlice,
+) -> Result<(Vec<Webhook>, u64), Failure> {
+    let dialect = slice.dialect.as_str();
+    let total = sql::one(conn, COUNT_IN, (tenant.0, dialect), |row| natural(row, 0))?.unwrap_or_default();
+    let sql = if slice.newest_first { NEWEST_IN } else { OLDEST_IN };
+    let column = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let parameters = (tenant.0, dialect, column(slice.limit), column(slice.offset));
+    Ok((sql::many(conn, sql, parameters, |row| read(conn, row))?, total))
 }
 
 /// All webhooks of a tenant.

@@ -1,5 +1,6 @@
 //! Recording events: whole batches or nothing, and each fact once.
 
+use callboard_domain::event::Event;
 use callboard_domain::id::{EventKey, WebhookKey};
 use callboard_domain::store::{NewEvent, Page, RecordError};
 
@@ -106,4 +107,52 @@ pub(crate) async fn large_bodies_survive(world: World) {
     world.record(tenant, large.clone(), &[], at(1)).await;
     let stored = world.store.event(tenant, &large.id).await.expect("no error").expect("the event");
     assert_eq!(stored.body, large.body);
+}
+
+/// An event that says how many of ticket `ticket` there are.
+pub(crate) fn counted(id: &str, ticket: &str, quantity: i64) -> Event {
+    Event { quantity: Some(quantity), ..event_about(id, "ticket.updated", ticket) }
+}
+
+pub(crate) async fn quantities_are_compared_with_the_last_that_was_published(mut world: World) {
+    let (tenant, webhook) = world.lane().await;
+    let other = world.tenant("other").await;
+    let record = async |world: &World, tenant, event| world.record(tenant, event, &[webhook], at(1)).await;
+    assert_eq!(record(&world, tenant, counted("a", "T-1", 100)).await.quantity_diff, None);
+    assert_eq!(record(&world, tenant, counted("b", "T-1", 80)).await.quantity_diff, Some(-20));
+    assert_eq!(record(&world, other, counted("b", "T-1", 7)).await.quantity_diff, None);
+    assert_eq!(record(&world, tenant, counted("c", "T-2", 5)).await.quantity_diff, None);
+    // An event that tells no quantity leaves the last one standing, and so does
+    // one that was published before.
+    assert_eq!(record(&world, tenant, event("none")).await.quantity_diff, None);
+    assert!(record(&world, tenant, counted("a", "T-1", 100)).await.duplicate);
+    let batch = [counted("d", "T-1", 90), counted("e", "T-1", 90), counted("f", "T-1", 0)];
+    let batch = batch.map(|event| NewEvent { event: event.into(), deliveries: due(&[webhook]) }).to_vec();
+    let recorded = world.store.record_events(tenant, batch, at(2)).await.expect("recorded");
+    let diffs: Vec<_> = recorded.iter().map(|event| event.quantity_diff).collect();
+    assert_eq!(diffs, [Some(10), Some(0), Some(-90)]);
+
+    world.restart().await;
+    assert_eq!(record(&world, tenant, counted("g", "T-1", 1)).await.quantity_diff, Some(1));
+    let extreme = record(&world, tenant, counted("h", "T-1", i64::MIN)).await;
+    assert_eq!((extreme.quantity_diff, extreme.duplicate), (None, false));
+    // What is claimed or looked up later knows it too.
+    let stored = world.store.event(tenant, &event("b").id).await.expect("no error").expect("the event");
+    assert_eq!(stored.quantity_diff, Some(-20));
+    let claimed = world.claim(webhook, 100, at(9)).await;
+    let claimed = claimed.iter().find(|claimed| claimed.event.id.as_str() == "f").expect("a claim");
+    assert_eq!(claimed.event.quantity_diff, Some(-90));
+}
+
+pub(crate) async fn quantities_of_a_refused_batch_are_not_remembered(world: World) {
+    let (tenant, _) = world.lane().await;
+    world.record(tenant, counted("a", "T-1", 10), &[], at(1)).await;
+    let batch = [counted("b", "T-1", 50), counted("a", "T-1", 60)];
+    let batch = batch.map(|event| NewEvent { event: event.into(), deliveries: vec![] }).to_vec();
+    let mut conflicting = batch;
+    conflicting[1].event = Event { body: "{}".into(), ..counted("a", "T-1", 60) }.into();
+    let refused = world.store.record_events(tenant, conflicting, at(2)).await;
+    assert_eq!(refused, Err(RecordError::Conflict(1)));
+    let next = world.record(tenant, counted("c", "T-1", 12), &[], at(3)).await;
+    assert_eq!(next.quantity_diff, Some(2));
 }

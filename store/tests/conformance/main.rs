@@ -51,6 +51,8 @@ cases! {
         acceptance_never_runs_backwards
         keys_go_on_after_a_restart
         large_bodies_survive
+        quantities_are_compared_with_the_last_that_was_published
+        quantities_of_a_refused_batch_are_not_remembered
     }
     claims {
         what_is_due_is_claimed_once_and_oldest_first
@@ -90,6 +92,8 @@ cases! {
         secrets_overlap_and_end
         disabling_tells_why_until_the_status_changes
         webhooks_page_newest_first
+        webhooks_of_one_dialect_are_counted_and_sliced
+        deleted_ones_can_still_be_shown
     }
     access {
         tenants_are_made_once_and_changed
@@ -111,5 +115,6 @@ cases! {
         keys_are_not_used_again
         late_attempts_of_pruned_events_are_dropped
         old_counts_go_too
+        quantities_are_forgotten_after_a_year
     }
 }

@@ -3,6 +3,7 @@
 use callboard_domain::delivery::Outcome;
 use callboard_domain::store::{Cleared, DeliveryFilter, EventFilter, Page};
 
+use crate::events::counted;
 use crate::world::{World, at, attempt, event, nth};
 
 const ALL: Page = Page { limit: 100, after: None };
@@ -128,4 +129,24 @@ pub(crate) async fn old_counts_go_too(world: World) {
     let stats = world.store.webhook_stats(lane.1, at(0)).await.expect("statistics");
     assert_eq!(stats.buckets.len(), 1);
     assert!(stats.buckets[0].start > at(4_000));
+}
+
+pub(crate) async fn quantities_are_forgotten_after_a_year(world: World) {
+    const YEAR: i64 = 366 * 24 * 60 * 60;
+    let tenant = world.tenant("acme").await;
+    // More than one step looks at.
+    for index in 0..150 {
+        let ticket = format!("T-{index}");
+        world.record(tenant, counted(&format!("old-{index}"), &ticket, 10), &[], at(1)).await;
+    }
+    world.record(tenant, counted("again", "T-0", 20), &[], at(5)).await;
+    for _ in 0..4 {
+        world.prune(YEAR + 3, 10).await;
+    }
+    let diff = async |id: &str, ticket: &str| {
+        world.record(tenant, counted(id, ticket, 25), &[], at(YEAR + 4)).await.quantity_diff
+    };
+    assert_eq!(diff("new-0", "T-0").await, Some(5), "it was published since");
+    assert_eq!(diff("new-1", "T-1").await, None);
+    assert_eq!(diff("new-149", "T-149").await, None);
 }

@@ -1,7 +1,8 @@
 //! Webhooks and their secrets.
 
-use callboard_domain::store::{Edited, Page};
-use callboard_domain::webhook::{Status, Webhook};
+use callboard_domain::store::{Edited, NewWebhook, Page, WebhookSlice};
+use callboard_domain::webhook::{Status, Webhook, read_settings};
+use callboard_domain::wire::Dialect;
 
 use crate::world::{World, at, new_webhook, secret, settings};
 
@@ -128,4 +129,47 @@ pub(crate) async fn webhooks_page_newest_first(world: World) {
         }
     }
     assert_eq!(found, made);
+}
+
+fn in_dialect(text: &str, nonce: Option<&str>) -> NewWebhook {
+    let settings = read_settings(text, None).expect("good settings").0;
+    NewWebhook { settings, nonce: nonce.map(str::to_owned), ..new_webhook() }
+}
+
+pub(crate) async fn webhooks_of_one_dialect_are_counted_and_sliced(world: World) {
+    let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let topics = r#"{"url": "https://example.com", "dialect": "viagogo", "topics": ["Sales"]}"#;
+    let pair = r#"{"url": "https://example.com", "dialect": "openticket", "resource": "event", "trigger": "create"}"#;
+    let mut made = Vec::new();
+    for index in 0..5 {
+        world.webhook(tenant).await;
+        let nonce = format!("nonce-{index}");
+        let named = world.store.create_webhook(tenant, in_dialect(pair, Some(&nonce))).await;
+        assert_eq!(named.expect("a webhook").nonce.as_deref(), Some(&*nonce));
+        world.store.create_webhook(other, in_dialect(topics, None)).await.expect("a webhook");
+        made.push(world.store.create_webhook(tenant, in_dialect(topics, None)).await.expect("a webhook"));
+    }
+    let slice = async |newest_first, offset, limit| {
+        let slice = WebhookSlice { dialect: Dialect::Viagogo, newest_first, offset, limit };
+        world.store.list_webhooks_in(tenant, slice).await.expect("a list")
+    };
+    assert_eq!(slice(false, 0, 100).await, (made.clone(), 5));
+    assert_eq!(slice(false, 1, 2).await, (made[1..3].to_vec(), 5));
+    assert_eq!(slice(true, 3, 9).await, (vec![made[1].clone(), made[0].clone()], 5));
+    assert_eq!(slice(true, 5, 9).await, (vec![], 5));
+    assert_eq!(slice(false, u64::MAX, u64::MAX).await, (vec![], 5));
+    world.store.delete_webhook(tenant, made[0].id, at(1)).await.expect("deleted");
+    assert_eq!(slice(false, 0, 1).await, (vec![made[1].clone()], 4));
+}
+
+pub(crate) async fn deleted_ones_can_still_be_shown(world: World) {
+    let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let made = world.webhook(tenant).await;
+    assert_eq!(world.store.webhook_or_deleted(tenant, made.id).await, Ok(Some(made.clone())));
+    assert_eq!(made.deleted_at, None);
+    world.store.delete_webhook(tenant, made.id, at(7)).await.expect("deleted");
+    let deleted = Webhook { deleted_at: Some(at(7)), secrets: vec![], ..made.clone() };
+    assert_eq!(world.store.webhook_or_deleted(tenant, made.id).await, Ok(Some(deleted)));
+    assert_eq!(world.store.webhook_or_deleted(other, made.id).await, Ok(None));
+    assert_eq!(world.store.webhook(tenant, made.id).await, Ok(None));
 }

@@ -162,7 +162,7 @@ pub(crate) fn secret() -> Secret {
 
 pub(crate) fn new_webhook() -> NewWebhook {
     let id = WebhookId::generate(at(0), &mut rng());
-    NewWebhook { id, settings: settings(), status: Status::Active, secret: secret(), now: at(0) }
+    NewWebhook { id, settings: settings(), status: Status::Active, secret: secret(), nonce: None, now: at(0) }
 }
 
 /// An event about ticket T-1.
@@ -181,6 +181,8 @@ pub(crate) fn event_about(id: &str, type_name: &str, subject: &str) -> Event {
         occurred_at_given: true,
         subject: Subject { id: subject.to_owned(), name: None },
         related: std::collections::BTreeMap::new(),
+        quantity: None,
+        tells_status: false,
         body: body.into(),
     }
 }

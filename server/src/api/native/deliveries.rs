@@ -5,19 +5,20 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::http::StatusCode;
-use callboard_domain::delivery::{DeliverySummary, State};
+use callboard_domain::delivery::DeliverySummary;
 use callboard_domain::id::{DeliveryKey, WebhookId, WebhookKey};
-use callboard_domain::store::{ByHand, DeliveryFilter, Store, StoreError};
+use callboard_domain::store::{DeliveryFilter, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::events::time;
 use super::view::{AttemptView, DeliveryView};
-use super::webhooks::find;
 use crate::api::auth::{Granted, Needed, ReadWebhooks, WriteWebhooks};
+use crate::api::by_hand::answer;
 use crate::api::page::{Items, page};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, Parameters};
+use crate::api::read::{Id, Parameters, states};
+use crate::api::webhooks::find;
 
 /// Which deliveries to list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -42,17 +43,6 @@ pub struct DeliveryQuery {
     cursor: Option<String>,
 }
 
-fn states(text: Option<&str>) -> Result<Vec<State>, Problem> {
-    let state = |word: &str| {
-        let found = State::ALL.into_iter().find(|state| state.as_str() == word);
-        found.ok_or_else(|| {
-            let all = State::ALL.map(State::as_str).join(", ");
-            Problem::parameter("state", &format!("{word:?} is no state; states are {all}"))
-        })
-    };
-    text.map_or(Ok(Vec::new()), |text| text.split(',').map(str::trim).map(state).collect())
-}
-
 /// List the deliveries of a webhook, newest first.
 #[utoipa::path(
     get, path = "/v1/webhooks/{id}/deliveries", operation_id = "list_deliveries_of_webhook", tag = "deliveries",
@@ -67,7 +57,7 @@ pub(in crate::api) async fn list(
     Id(id): Id<WebhookId>,
     Parameters(query): Parameters<DeliveryQuery>,
 ) -> Result<Json<Items<DeliveryView>>, Problem> {
-    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+    let page = page(("limit", query.limit.as_deref()), query.cursor.as_deref())?;
     let filter = DeliveryFilter {
         states: states(query.state.as_deref())?,
         since: time("since", query.since.as_deref())?,
@@ -126,21 +116,6 @@ pub(in crate::api) async fn show(
     Id(key): Id<DeliveryKey>,
 ) -> Result<Json<DeliveryDetail>, Problem> {
     shown(&access, key).await
-}
-
-/// Says what came of a change by hand.
-fn answer(done: Option<ByHand>, action: &str) -> Result<StatusCode, Problem> {
-    let conflict = |detail: String| Err(Problem::new(StatusCode::CONFLICT, detail));
-    match done.ok_or_else(Problem::not_found)? {
-        ByHand::Done(_) => Ok(StatusCode::ACCEPTED),
-        ByHand::NotInState(state) => {
-            conflict(format!("a delivery that is {} can't be {action}", state.as_str()))
-        }
-        ByHand::OnItsWay => {
-            conflict("the delivery is on its way at this moment; look again in a little".to_owned())
-        }
-        ByHand::Exhausted => conflict("the delivery has had all the attempts that one can have".to_owned()),
-    }
 }
 
 /// Retry one delivery now, with its whole schedule before it.

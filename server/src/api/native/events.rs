@@ -185,7 +185,7 @@ pub(in crate::api) async fn list(
     access: Granted<ReadEvents>,
     Parameters(query): Parameters<EventQuery>,
 ) -> Result<Json<Items<EventView>>, Problem> {
-    let page = page(query.limit.as_deref(), query.cursor.as_deref())?;
+    let page = page(("limit", query.limit.as_deref()), query.cursor.as_deref())?;
     let filter = EventFilter {
         since: time("since", query.since.as_deref())?,
         until: time("until", query.until.as_deref())?,

@@ -39,6 +39,8 @@ pub(in crate::api) async fn show(Extension(document): Extension<Document>) -> im
         (name = "webhooks", description = "Who hears, where, and how it is retried"),
         (name = "deliveries", description = "What was sent, and what came of it"),
         (name = "jobs", description = "Long work that was started by hand"),
+        (name = "viagogo", description = "Webhooks for clients that were written for viagogo"),
+        (name = "openticket", description = "Webhooks for clients that were written for OpenTicket"),
         (name = "access", description = "Tenants, clients and tokens"),
         (name = "about", description = "The server itself"),
     )
@@ -71,22 +73,24 @@ impl Modify for Security {
 /// Adds what is the same for each route of a kind, and would only be noise if
 /// each said it itself: the answers to a missing token or scope, to a wrong
 /// parameter, and to a database that can't be used.
-pub(super) fn complete(document: &mut Whole) {
+pub(in crate::api) fn complete(document: &mut Whole) {
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
+            let form = Form::of(path);
             if operation.security.is_none() {
-                answer(operation, "401", "No valid token");
-                answer(operation, "403", "The token does not allow this");
+                answer(operation, "401", "No valid token", form);
+                answer(operation, "403", "The token does not allow this", form);
             }
             let parameters = operation.parameters.iter().flatten();
             if parameters
                 .clone()
                 .any(|one| matches!(one, RefOr::T(one) if one.parameter_in == ParameterIn::Query))
             {
-                answer(operation, "400", "A parameter of the query is wrong");
+                answer(operation, "400", "A parameter of the query is wrong", form);
             }
-            if path.starts_with("/v1/") && operation.security.is_none() {
-                answer(operation, "503", "The database can't be used; try again after `Retry-After` seconds");
+            if operation.security.is_none() && !path.starts_with("/oauth2") {
+                let unavailable = "The database can't be used; try again after `Retry-After` seconds";
+                answer(operation, "503", unavailable, form);
             }
         }
     }
@@ -97,10 +101,26 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [get, put, post, delete, patch].into_iter().flatten()
 }
 
+/// The form of a problem: the media type, and the name of its schema.
+#[derive(Clone, Copy)]
+struct Form(&'static str, &'static str);
+
+impl Form {
+    /// Each dialect says the same in its own words.
+    fn of(path: &str) -> Self {
+        if path.starts_with("/viagogo") {
+            Self("application/hal+json", "ViagogoError")
+        } else if path.starts_with("/openticket") {
+            Self("application/json", "OpenTicketError")
+        } else {
+            Self("application/problem+json", "ProblemDocument")
+        }
+    }
+}
+
 /// Documents a problem, unless the route itself says more about it.
-fn answer(operation: &mut Operation, status: &str, description: &str) {
-    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
-    let response =
-        ResponseBuilder::new().description(description).content("application/problem+json", problem);
+fn answer(operation: &mut Operation, status: &str, description: &str, Form(kind, schema): Form) {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    let response = ResponseBuilder::new().description(description).content(kind, problem);
     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
 }

@@ -1,12 +1,14 @@
 //! How things look in the native API: shapes only, no decisions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{AttemptDetail, Cause, DeliverySummary, LoggedAttempt, State, StoredEvent};
 use callboard_domain::job::Job;
 use callboard_domain::store::StoreError;
 use callboard_domain::webhook::{MASK, Subscription, Webhook};
+use callboard_domain::wire::Dialect;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -22,9 +24,42 @@ pub struct WebhookView {
     url: String,
     #[schema(example = "native")]
     dialect: &'static str,
-    /// Event types, prefixes such as `ticket.*`, or `*`.
+    /// What it hears, where it is of the native dialect: event types, prefixes
+    /// such as `ticket.*`, or `*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["ticket.*", "order.paid"]))]
-    events: Vec<String>,
+    events: Option<Vec<String>>,
+    /// What it hears, where it is of the dialect `ingresse`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["event-create", "ticket"]))]
+    hooks: Option<Vec<&'static str>>,
+    /// What it hears, where it is of the dialect `viagogo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["Sales"]))]
+    topics: Option<Vec<&'static str>>,
+    /// What it hears of, where it is of the dialect `openticket`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ticket")]
+    resource: Option<&'static str>,
+    /// What happens to it, where it is of the dialect `openticket`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "update")]
+    trigger: Option<&'static str>,
+    /// How often a delivery is tried again, where it is of the dialect
+    /// `openticket`; `retry` has the waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3)]
+    retries: Option<u32>,
+    /// What tells the receiver which webhook is calling, where it is of the
+    /// dialect `openticket`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "5aK2HMgcUlDCWLuC3KWa")]
+    nonce: Option<String>,
+    /// Under which number its owner's client knows it, where it is of the
+    /// dialect `viagogo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 17)]
+    viagogo_id: Option<i64>,
     /// Hears only what is about, or through a related resource names, this id.
     identifier: Option<String>,
     /// Hears what propagates from related resources too.
@@ -74,22 +109,44 @@ pub struct RetryView {
     schedule_seconds: Vec<f64>,
 }
 
-impl From<&Webhook> for WebhookView {
-    fn from(webhook: &Webhook) -> Self {
+impl WebhookView {
+    /// Shows a webhook; `retry_base` is the wait that doubles where its retries
+    /// do.
+    pub fn new(webhook: &Webhook, retry_base: Duration) -> Self {
         use callboard_domain::signing::Scheme;
         use callboard_domain::webhook::Status;
         let settings = &webhook.settings;
-        let Subscription::Native { events } = &settings.subscription;
+        let subscription = &settings.subscription;
+        let pair = match subscription {
+            Subscription::OpenTicket { resource, trigger } => Some((resource.as_str(), trigger.as_str())),
+            _ => None,
+        };
         Self {
             id: webhook.id.to_string(),
             name: settings.name.clone(),
             url: settings.url.clone(),
             dialect: settings.subscription.dialect().as_str(),
-            events: events.iter().map(ToString::to_string).collect(),
+            events: match subscription {
+                Subscription::Native { events } => Some(events.iter().map(ToString::to_string).collect()),
+                _ => None,
+            },
+            hooks: match subscription {
+                Subscription::Ingresse { hooks } => Some(hooks.iter().map(|hook| hook.as_str()).collect()),
+                _ => None,
+            },
+            topics: match subscription {
+                Subscription::Viagogo { topics } => Some(topics.iter().map(|topic| topic.as_str()).collect()),
+                _ => None,
+            },
+            resource: pair.map(|(resource, _)| resource),
+            trigger: pair.map(|(_, trigger)| trigger),
+            retries: pair.map(|_| settings.retry.retries()),
+            nonce: webhook.nonce.clone(),
+            viagogo_id: (subscription.dialect() == Dialect::Viagogo).then_some(webhook.key.0),
             identifier: settings.identifier.clone(),
             triggered_by_related: settings.triggered_by_related,
             filter: None,
-            retry: RetryView { schedule_seconds: settings.retry.seconds().collect() },
+            retry: RetryView { schedule_seconds: settings.retry.seconds(retry_base) },
             ordering: "none",
             collapse: "none",
             rate_per_second: None,
@@ -123,11 +180,30 @@ pub struct WebhookInput {
     /// Where deliveries are posted; required.
     #[schema(example = "https://partner.example/callboard")]
     url: Option<String>,
+    /// `native` if left out, `ingresse`, `viagogo` or `openticket`; it can't be
+    /// changed later.
     #[schema(example = "native")]
     dialect: Option<String>,
-    /// Event types, prefixes such as `ticket.*`, or `*`; at least one.
+    /// Of the dialect `native`: event types, prefixes such as `ticket.*`, or
+    /// `*`; at least one.
     #[schema(example = json!(["ticket.*", "order.paid"]))]
     events: Option<Vec<String>>,
+    /// Of the dialect `ingresse`: at least one of `event-create`,
+    /// `event-update`, `ticket`, `sale`, `checkin`, `postback`.
+    hooks: Option<Vec<String>>,
+    /// Of the dialect `viagogo`: at least one of `Sales`, `ProvisionalSale`,
+    /// `CancelProvisionalSale`, `SaleUpdates`, `SellerListingUpdates`,
+    /// `ReTransferTicket`, `Ping`.
+    topics: Option<Vec<String>>,
+    /// Of the dialect `openticket`: `event`, `ticket`, `product`, `shop`,
+    /// `order` or `scanner`.
+    resource: Option<String>,
+    /// Of the dialect `openticket`: `create`, `update`, `delete`, `paid`,
+    /// `scan`, `relation` or `reorder`.
+    trigger: Option<String>,
+    /// Of the dialect `openticket`, instead of `retry`: how often a delivery is
+    /// tried again, 3 if left out; the waits double.
+    retries: Option<u32>,
     identifier: Option<String>,
     triggered_by_related: Option<bool>,
     retry: Option<RetryView>,

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::view::{JobView, WebhookView};
-use super::webhooks::find;
 use crate::api::auth::{Granted, ReadWebhooks, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters};
+use crate::api::webhooks::{self, find};
 
 /// How often a change of status is tried when somebody edits at the same time.
 const TRIES: usize = 5;
@@ -36,7 +36,7 @@ async fn set_status(
             access.store().update_webhook(tenant, id, webhook.revision, settings, wanted, now).await?;
         if let Edited::Done(webhook) = edited.ok_or_else(Problem::not_found)? {
             access.engine().refresh(tenant, webhook.key).await?;
-            return Ok(Json(WebhookView::from(&*webhook)));
+            return Ok(Json(WebhookView::new(&webhook, access.retry_base())));
         }
     }
     Err(Problem::new(StatusCode::CONFLICT, "others keep editing the webhook; try again"))
@@ -131,14 +131,7 @@ pub(in crate::api) async fn ping(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<(StatusCode, Json<PingView>), Problem> {
-    let webhook = find(&access, id).await?;
-    if webhook.status == Status::Disabled {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "a disabled webhook can't be pinged; enable it first",
-        ));
-    }
-    let sent = access.engine().ping(access.tenant.key, webhook.key).await?.ok_or_else(Problem::not_found)?;
+    let sent = webhooks::ping(&access, &find(&access, id).await?).await?;
     let ping = PingView { delivery_id: sent.first_delivery.to_string(), event_id: sent.id.to_string() };
     Ok((StatusCode::ACCEPTED, Json(ping)))
 }

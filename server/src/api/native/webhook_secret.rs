@@ -11,10 +11,10 @@ use callboard_domain::webhook::Webhook;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::webhooks::find;
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters};
+use crate::api::webhooks::find;
 
 /// How long an old secret goes on signing when nobody says otherwise.
 const OVERLAP_SECONDS: u64 = 24 * 60 * 60;

@@ -4,17 +4,16 @@ use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use callboard_domain::id::WebhookId;
-use callboard_domain::signing::Secret;
-use callboard_domain::store::{Edited, NewWebhook};
-use callboard_domain::webhook::{Status, Webhook, read_settings};
+use callboard_domain::webhook::{Webhook, read_settings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::{WebhookInput, WebhookView};
-use crate::api::auth::{Granted, Needed, ReadWebhooks, WriteWebhooks};
+use crate::api::auth::{Granted, ReadWebhooks, WriteWebhooks};
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::webhooks::{self, find};
 
 /// A webhook that was just made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,11 +24,6 @@ pub struct CreatedWebhook {
     /// is at `/v1/webhooks/{id}/secret`.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw0123456789A=")]
     secret: String,
-}
-
-/// The webhook of this id, if it is the caller's.
-pub(super) async fn find<S: Needed>(access: &Granted<S>, id: WebhookId) -> Result<Webhook, Problem> {
-    access.store().webhook(access.tenant.key, id).await?.ok_or_else(Problem::not_found)
 }
 
 /// Make a webhook.
@@ -45,16 +39,9 @@ pub(in crate::api) async fn create(
     body: JsonText,
 ) -> Result<impl IntoResponse, Problem> {
     let (settings, enabled) = read_settings(&body.text, None).map_err(Problem::faults)?;
-    let now = access.now();
-    let (id, secret) =
-        access.with_rng(|rng| (WebhookId::generate(now, rng), Secret::generate(settings.signature, rng)));
-    let status = if enabled == Some(false) { Status::Disabled } else { Status::Active };
-    let shown = secret.verifier_text();
-    let webhook = NewWebhook { id, settings, status, secret, now };
-    let webhook = access.store().create_webhook(access.tenant.key, webhook).await?;
-    access.engine().refresh(access.tenant.key, webhook.key).await?;
-    let location = [(header::LOCATION, format!("/v1/webhooks/{id}"))];
-    let created = CreatedWebhook { webhook: WebhookView::from(&webhook), secret: shown };
+    let (webhook, secret) = webhooks::make(&access, settings, enabled).await?;
+    let location = [(header::LOCATION, format!("/v1/webhooks/{}", webhook.id))];
+    let created = CreatedWebhook { webhook: WebhookView::new(&webhook, access.retry_base()), secret };
     Ok((StatusCode::CREATED, location, Json(created)))
 }
 
@@ -68,7 +55,9 @@ pub(in crate::api) async fn list(
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Json<Items<WebhookView>>, Problem> {
     let listed = access.store().list_webhooks(access.tenant.key, query.page()?).await?;
-    Ok(Json(Items::new(listed.items.iter().map(WebhookView::from).collect(), listed.next)))
+    let base = access.retry_base();
+    let items = listed.items.iter().map(|webhook| WebhookView::new(webhook, base)).collect();
+    Ok(Json(Items::new(items, listed.next)))
 }
 
 /// Show one webhook.
@@ -84,7 +73,7 @@ pub(in crate::api) async fn show(
     Id(id): Id<WebhookId>,
 ) -> Result<impl IntoResponse, Problem> {
     let webhook = find(&access, id).await?;
-    Ok(([(header::ETAG, etag(&webhook))], Json(WebhookView::from(&webhook))))
+    Ok(([(header::ETAG, etag(&webhook))], Json(WebhookView::new(&webhook, access.retry_base()))))
 }
 
 fn etag(webhook: &Webhook) -> String {
@@ -117,30 +106,8 @@ pub(in crate::api) async fn edit(
         return Err(Problem::new(StatusCode::PRECONDITION_FAILED, detail));
     }
     let (settings, enabled) = read_settings(&body.text, Some(&webhook.settings)).map_err(Problem::faults)?;
-    let status = match enabled {
-        Some(false) => Status::Disabled,
-        Some(true) if webhook.status == Status::Disabled => Status::Active,
-        _ => webhook.status,
-    };
-    let changes_scheme = settings.signature != webhook.settings.signature;
-    let store = access.store();
-    let now = access.now();
-    let edited = store.update_webhook(access.tenant.key, id, webhook.revision, settings, status, now).await?;
-    let Edited::Done(mut webhook) = edited.ok_or_else(Problem::not_found)? else {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "somebody else edited the webhook at the same time; try again",
-        ));
-    };
-    if changes_scheme {
-        // A secret of one scheme can't sign in the other; the receiver reads
-        // the new one at the webhook's secret.
-        let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
-        let rotated = store.rotate_secret(access.tenant.key, id, secret, now, now).await?;
-        *webhook = rotated.ok_or_else(Problem::not_found)?;
-    }
-    access.engine().refresh(access.tenant.key, webhook.key).await?;
-    Ok(([(header::ETAG, etag(&webhook))], Json(WebhookView::from(&*webhook))))
+    let webhook = webhooks::edit(&access, &webhook, settings, enabled).await?;
+    Ok(([(header::ETAG, etag(&webhook))], Json(WebhookView::new(&webhook, access.retry_base()))))
 }
 
 /// Delete a webhook. What waits for it is cancelled; its log stays until
@@ -156,8 +123,6 @@ pub(in crate::api) async fn delete(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<StatusCode, Problem> {
-    let deleted = access.store().delete_webhook(access.tenant.key, id, access.now()).await?;
-    let key = deleted.ok_or_else(Problem::not_found)?;
-    access.engine().refresh(access.tenant.key, key).await?;
+    webhooks::delete(&access, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,234 @@
+//! An OpenTicket-style body, as JSON or as either kind of form, as the settings
+//! of a webhook.
+
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
+use callboard_domain::fault::{Fault, Faults};
+use callboard_domain::json::{Members, write_string};
+use callboard_domain::webhook::{Settings, read_settings};
+use callboard_domain::wire::Dialect;
+use utoipa::ToSchema;
+
+use crate::api::problem::Problem;
+use crate::api::read;
+use crate::api::state::State;
+
+/// What can be said of a webhook. Forms say the same: numbers and booleans
+/// may be texts.
+#[derive(Debug, ToSchema)]
+#[schema(as = OpenTicketWebhookRequest)]
+#[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
+pub struct WebhookRequest {
+    /// A name for people.
+    #[schema(example = "My Example Webhook")]
+    name: String,
+    /// Where invocations are posted.
+    #[schema(example = "https://example.com/webhook/receive")]
+    url: String,
+    /// `event`, `ticket`, `product`, `shop`, `order` or `scanner`.
+    #[schema(example = "shop")]
+    resource: String,
+    /// `create`, `update`, `delete`, `paid`, `scan`, `relation` or `reorder`.
+    #[schema(example = "create")]
+    trigger: String,
+    /// How often a failed invocation is tried again, 0 to 100.
+    #[schema(example = 3)]
+    retries: u32,
+    /// Only triggers of the resource with this GUID invoke the webhook.
+    identifier: Option<String>,
+    /// Whether triggers of related resources invoke it too. It may also be
+    /// called `triggered_by_related_resources`.
+    triggered_by_child_resources: Option<bool>,
+}
+
+/// The name here, the name in the settings, and whether it must be given.
+const FIELDS: [(&str, &str, bool); 8] = [
+    ("name", "name", true),
+    ("url", "url", true),
+    ("resource", "resource", true),
+    ("trigger", "trigger", true),
+    ("retries", "retries", true),
+    ("identifier", "identifier", false),
+    ("triggered_by_child_resources", "triggered_by_related", false),
+    ("triggered_by_related_resources", "triggered_by_related", false),
+];
+
+/// Who sends back what it was shown says nothing new with these.
+const READ_ONLY: [&str; 7] =
+    ["guid", "created_at", "updated_at", "deleted_at", "company_id", "nonce", "invocations"];
+
+/// A body: names, and values as JSON.
+#[derive(Debug)]
+pub(super) struct Input(Vec<(String, String)>);
+
+impl FromRequest<State> for Input {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        let named = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind =
+            named.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match &*kind {
+            "application/json" => {
+                let body = read::body(request.into_body()).await?;
+                let text = std::str::from_utf8(&body)
+                    .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
+                let mut faults = Faults::new();
+                let members = Members::read(text, &mut faults);
+                let members = faults.finish(members).map_err(Problem::faults)?;
+                let pair = |(name, value): (&str, &serde_json::value::RawValue)| {
+                    (name.to_owned(), value.get().to_owned())
+                };
+                Ok(Self(members.iter().map(pair).collect()))
+            }
+            "application/x-www-form-urlencoded" => {
+                let body = read::body(request.into_body()).await?;
+                let pair = |(name, value): (_, std::borrow::Cow<'_, str>)| text(name, &value);
+                Ok(Self(url::form_urlencoded::parse(&body).map(pair).collect()))
+            }
+            // What an array of fields becomes in PHP's curl.
+            "multipart/form-data" => multipart(request, state).await,
+            _ => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send JSON or a form and say so: Content-Type: application/json",
+            )),
+        }
+    }
+}
+
+async fn multipart(request: Request, state: &State) -> Result<Input, Problem> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the form can't be read: {error}"))
+    };
+    let mut form = Multipart::from_request(request, state).await.map_err(|error| wrong(&error))?;
+    let mut fields = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(|error| wrong(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let value = field.text().await.map_err(|error| wrong(&error))?;
+        fields.push(text(name, &value));
+    }
+    Ok(Input(fields))
+}
+
+fn text(name: impl Into<String>, value: &str) -> (String, String) {
+    (name.into(), serde_json::Value::from(value).to_string())
+}
+
+/// How much of a webhook a body has to say.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent<'a> {
+    /// Everything, of a new one.
+    New,
+    /// Everything, in the place of these settings.
+    Whole(&'a Settings),
+    /// What is to change of these.
+    Part(&'a Settings),
+}
+
+impl Input {
+    /// The settings that the body asks for.
+    ///
+    /// # Errors
+    /// Every fault, each with a pointer to the name that the caller used.
+    pub(super) fn settings(&self, extent: Extent<'_>) -> Result<Settings, Vec<Fault>> {
+        let mut faults = Faults::new();
+        let native = self.native(extent, &mut faults);
+        let base = match extent {
+            Extent::New => None,
+            Extent::Whole(base) | Extent::Part(base) => Some(base),
+        };
+        match read_settings(&native, base) {
+            Ok((settings, _)) => faults.finish(Some(settings)),
+            Err(found) => {
+                // What is missing was noted already.
+                let found = found.into_iter().map(|fault| self.renamed(fault));
+                let found: Vec<Fault> = found.filter(|fault| !faults.points_to(&fault.pointer)).collect();
+                faults.extend(found);
+                faults.finish(None)
+            }
+        }
+    }
+
+    /// The fields in the words of the native API.
+    fn native(&self, extent: Extent<'_>, faults: &mut Faults) -> String {
+        let mut object = b"{\"dialect\":".to_vec();
+        write_string(&mut object, Dialect::OpenTicket.as_str());
+        let mut put = |name: &str, value: &str| {
+            object.push(b',');
+            write_string(&mut object, name);
+            object.push(b':');
+            object.extend_from_slice(value.as_bytes());
+        };
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            let Some((_, native, required)) = FIELDS.iter().find(|(own, _, _)| own == name) else {
+                if !READ_ONLY.contains(&&**name) {
+                    let known = FIELDS.map(|(name, _, _)| name).join(", ");
+                    faults.member(name, format_args!("is not known here; known are {known}"));
+                }
+                continue;
+            };
+            let is_same = |earlier: &(String, String)| {
+                FIELDS.iter().any(|(own, other, _)| *own == earlier.0 && other == native)
+            };
+            if self.0[..index].iter().any(is_same) {
+                faults.member(name, "is given twice");
+            } else if *required && value == "null" {
+                faults.member(name, "can't be null");
+            } else {
+                put(native, &plain(name, value));
+            }
+        }
+        let given = |native: &str| {
+            self.0
+                .iter()
+                .any(|(name, _)| FIELDS.iter().any(|(own, other, _)| own == name && *other == native))
+        };
+        if !matches!(extent, Extent::Part(_)) {
+            for (name, native, required) in FIELDS {
+                if required && !given(native) {
+                    faults.member(name, "is required");
+                }
+            }
+        }
+        if matches!(extent, Extent::Whole(_)) {
+            // In the place of what was there: what is left out is not kept.
+            for (native, value) in [("identifier", "null"), ("triggered_by_related", "null")] {
+                if !given(native) {
+                    put(native, value);
+                }
+            }
+        }
+        object.push(b'}');
+        // Made of texts only.
+        String::from_utf8(object).unwrap_or_default()
+    }
+
+    /// A fault under the name that the caller used.
+    fn renamed(&self, fault: Fault) -> Fault {
+        let native = fault.pointer.trim_start_matches('/');
+        let used = |(own, other, _): &&(&str, &str, bool)| {
+            *other == native && (own == other || self.0.iter().any(|(name, _)| name == own))
+        };
+        match FIELDS.iter().find(used) {
+            Some((own, _, _)) => Fault { pointer: format!("/{own}"), ..fault },
+            None => fault,
+        }
+    }
+}
+
+/// A value as the settings want it: forms, and clients in languages that take
+/// one for the other, send numbers and booleans as texts.
+fn plain(name: &str, value: &str) -> String {
+    let inner = value.trim_matches('"');
+    let told = match name {
+        "retries" if inner.parse::<i64>().is_ok() => inner,
+        "identifier" if inner.is_empty() => "null",
+        "triggered_by_child_resources" | "triggered_by_related_resources" => match inner {
+            "1" | "true" | "on" | "yes" => "true",
+            "0" | "false" | "off" | "no" | "" => "false",
+            _ => value,
+        },
+        _ => value,
+    };
+    told.to_owned()
+}

@@ -1,0 +1,86 @@
+//! What is done to webhooks, in whatever dialect a request speaks: finding,
+//! making, editing, deleting, trying out.
+
+use axum::http::StatusCode;
+use callboard_domain::id::WebhookId;
+use callboard_domain::signing::Secret;
+use callboard_domain::store::{Edited, NewWebhook};
+use callboard_domain::webhook::{Settings, Status, Webhook};
+use callboard_domain::wire::{Dialect, openticket};
+use callboard_engine::Published;
+
+use super::auth::{Granted, Needed, WriteWebhooks};
+use super::problem::Problem;
+
+/// The webhook of this id, if it is the caller's.
+pub async fn find<S: Needed>(access: &Granted<S>, id: WebhookId) -> Result<Webhook, Problem> {
+    access.store().webhook(access.tenant.key, id).await?.ok_or_else(Problem::not_found)
+}
+
+/// Makes a webhook, and returns also what its receiver verifies signatures
+/// with.
+pub async fn make(
+    access: &Granted<WriteWebhooks>,
+    settings: Settings,
+    enabled: Option<bool>,
+) -> Result<(Webhook, String), Problem> {
+    let now = access.now();
+    let names_itself = settings.subscription.dialect() == Dialect::OpenTicket;
+    let (id, secret, nonce) = access.with_rng(|rng| {
+        let secret = Secret::generate(settings.signature, rng);
+        (WebhookId::generate(now, rng), secret, names_itself.then(|| openticket::nonce(rng)))
+    });
+    let status = if enabled == Some(false) { Status::Disabled } else { Status::Active };
+    let shown = secret.verifier_text();
+    let webhook = NewWebhook { id, settings, status, secret, nonce, now };
+    let webhook = access.store().create_webhook(access.tenant.key, webhook).await?;
+    access.engine().refresh(access.tenant.key, webhook.key).await?;
+    Ok((webhook, shown))
+}
+
+/// Gives a webhook other settings, unless somebody else edited it since it was
+/// read.
+pub async fn edit(
+    access: &Granted<WriteWebhooks>,
+    webhook: &Webhook,
+    settings: Settings,
+    enabled: Option<bool>,
+) -> Result<Webhook, Problem> {
+    let status = match enabled {
+        Some(false) => Status::Disabled,
+        Some(true) if webhook.status == Status::Disabled => Status::Active,
+        _ => webhook.status,
+    };
+    let changes_scheme = settings.signature != webhook.settings.signature;
+    let (store, tenant, now) = (access.store(), access.tenant.key, access.now());
+    let edited = store.update_webhook(tenant, webhook.id, webhook.revision, settings, status, now).await?;
+    let Edited::Done(mut webhook) = edited.ok_or_else(Problem::not_found)? else {
+        let detail = "somebody else edited the webhook at the same time; try again";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    };
+    if changes_scheme {
+        // A secret of one scheme can't sign in the other; the receiver reads
+        // the new one at the webhook's secret.
+        let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
+        let rotated = store.rotate_secret(tenant, webhook.id, secret, now, now).await?;
+        *webhook = rotated.ok_or_else(Problem::not_found)?;
+    }
+    access.engine().refresh(tenant, webhook.key).await?;
+    Ok(*webhook)
+}
+
+/// Deletes a webhook.
+pub async fn delete(access: &Granted<WriteWebhooks>, id: WebhookId) -> Result<(), Problem> {
+    let deleted = access.store().delete_webhook(access.tenant.key, id, access.now()).await?;
+    let key = deleted.ok_or_else(Problem::not_found)?;
+    Ok(access.engine().refresh(access.tenant.key, key).await?)
+}
+
+/// Sends a ping to a webhook and to no other.
+pub async fn ping(access: &Granted<WriteWebhooks>, webhook: &Webhook) -> Result<Published, Problem> {
+    if webhook.status == Status::Disabled {
+        let detail = "a disabled webhook can't be pinged; enable it first";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    access.engine().ping(access.tenant.key, webhook.key).await?.ok_or_else(Problem::not_found)
+}
