@@ -101,6 +101,7 @@ impl Reader<'_, '_> {
         let subscription = self.subscription();
         let dialect = subscription.as_ref().map(Subscription::dialect);
         let name = self.name(url.as_deref());
+        let enabled = self.optional("enabled", |_| None, |raw, faults| typed(raw, "true or false", faults));
         let settings = Settings {
             identifier: self.optional("identifier", |base| base.identifier.clone(), read_identifier),
             triggered_by_related: self.value(
@@ -128,9 +129,9 @@ impl Reader<'_, '_> {
             ),
             name,
             url: url.unwrap_or_default(),
+            // Last, so that whatever else is wrong was noted.
             subscription: subscription?,
         };
-        let enabled = self.optional("enabled", |_| None, |raw, faults| typed(raw, "true or false", faults));
         Some((settings, enabled))
     }
 

@@ -14,7 +14,7 @@ use crate::openapi::routes;
 const GRANT: &str = "grant_type=client_credentials";
 
 /// What each route asks for: a scope, the operator, or nothing at all.
-const NEEDS: [(&str, &str); 38] = [
+const NEEDS: [(&str, &str); 54] = [
     ("POST /v1/events", "write:events"),
     ("GET /v1/events", "read:events"),
     ("GET /v1/events/{id}", "read:events"),
@@ -48,6 +48,22 @@ const NEEDS: [(&str, &str); 38] = [
     ("DELETE /v1/clients/{id}", "admin"),
     ("POST /v1/clients/{id}/enable", "admin"),
     ("POST /v1/clients/{id}/disable", "admin"),
+    ("GET /viagogo/v2", "read:webhooks"),
+    ("GET /viagogo/v2/webhooks", "read:webhooks"),
+    ("POST /viagogo/v2/webhooks", "write:webhooks"),
+    ("GET /viagogo/v2/webhooks/{id}", "read:webhooks"),
+    ("PATCH /viagogo/v2/webhooks/{id}", "write:webhooks"),
+    ("DELETE /viagogo/v2/webhooks/{id}", "write:webhooks"),
+    ("POST /viagogo/v2/webhooks/{id}/ping", "write:webhooks"),
+    ("GET /openticket/webhook", "read:webhooks"),
+    ("POST /openticket/webhook", "write:webhooks"),
+    ("GET /openticket/webhook/{guid}", "read:webhooks"),
+    ("PUT /openticket/webhook/{guid}", "write:webhooks"),
+    ("PATCH /openticket/webhook/{guid}", "write:webhooks"),
+    ("DELETE /openticket/webhook/{guid}", "write:webhooks"),
+    ("GET /openticket/webhook/{guid}/invocations", "read:webhooks"),
+    ("POST /openticket/webhook/{guid}/invocations/{invocation}/retry", "write:webhooks"),
+    ("POST /openticket/webhook/{guid}/invocations/retry-failed", "write:webhooks"),
     ("POST /oauth2/token", ""),
     ("GET /openapi.json", ""),
     ("GET /healthz", ""),
@@ -63,7 +79,9 @@ fn need(route: &str) -> &'static str {
 
 fn send(caller: &Caller, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').expect("a method and a path");
-    caller.send(method, &path.replace("{id}", "x").replace("{type}", "order.paid"), None, "")
+    let path =
+        ["{id}", "{guid}", "{invocation}"].iter().fold(path.to_owned(), |path, name| path.replace(name, "x"));
+    caller.send(method, &path.replace("{type}", "order.paid"), None, "")
 }
 
 #[test]

@@ -256,6 +256,10 @@ impl Caller {
         self.send("PATCH", path, Some("application/json"), body.to_string())
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, Some("application/json"), body.to_string())
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None, Bytes::new())
     }
@@ -365,7 +369,15 @@ impl Answer {
     }
 
     /// The document of a problem with this status and kind, and no other.
+    ///
+    /// The routes of other dialects say the same in their own form.
     pub(crate) fn problem(self, status: u16, kind: &str) -> Value {
+        if self.about.contains(" /viagogo/") {
+            return self.viagogo_error(status, viagogo_code(kind));
+        }
+        if self.about.contains(" /openticket") {
+            return self.openticket_error(status);
+        }
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.about);
         let document = self.is(status);
         assert_eq!(document["type"], format!("urn:callboard:problem:{kind}"), "{document}");
@@ -373,6 +385,27 @@ impl Answer {
         for member in ["title", "detail"] {
             assert!(!text(&document[member]).is_empty(), "{document}");
         }
+        document
+    }
+
+    /// The document of an error in viagogo's form.
+    pub(crate) fn viagogo_error(self, status: u16, code: &str) -> Value {
+        assert_eq!(self.header("content-type"), "application/hal+json", "{}", self.about);
+        let document = self.is(status);
+        let members: Vec<&String> = document.as_object().expect("an object").keys().collect();
+        assert_eq!(members, ["code", "message", "errors"], "{document}");
+        assert_eq!(document["code"], code, "{document}");
+        assert!(!text(&document["message"]).is_empty(), "{document}");
+        document
+    }
+
+    /// The document of an error in OpenTicket's form.
+    pub(crate) fn openticket_error(self, status: u16) -> Value {
+        assert_eq!(self.header("content-type"), "application/json", "{}", self.about);
+        let document = self.is(status);
+        assert!(!text(&document["message"]).is_empty(), "{document}");
+        let members = document.as_object().expect("an object");
+        assert!(members.keys().all(|name| ["message", "errors"].contains(&name.as_str())), "{document}");
         document
     }
 
@@ -387,6 +420,28 @@ impl Answer {
         };
         assert_eq!(faults.iter().map(place).collect::<Vec<_>>(), blamed, "{document}");
     }
+}
+
+fn viagogo_code(kind: &str) -> &'static str {
+    match kind {
+        "unauthenticated" => "unauthorized",
+        "forbidden" => "insufficient_scope",
+        "not-found" => "not_found",
+        "method-not-allowed" => "method_not_allowed",
+        other => panic!("what is {other} to viagogo?"),
+    }
+}
+
+/// The fields that an error of either dialect blames, in their order.
+pub(crate) fn blamed(document: &Value) -> Vec<&str> {
+    let errors = document["errors"].as_object().into_iter().flatten();
+    errors
+        .map(|(field, messages)| {
+            let messages = messages.as_array().expect("messages");
+            assert!(messages.iter().all(|message| !text(message).is_empty()), "{document}");
+            field.as_str()
+        })
+        .collect()
 }
 
 /// The text that a JSON value has to be.

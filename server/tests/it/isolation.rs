@@ -15,6 +15,11 @@ struct Things {
     delivery: String,
     job: String,
     client: String,
+    /// The number of a webhook of the viagogo dialect.
+    viagogo: String,
+    /// A webhook of the OpenTicket dialect, and one of its deliveries.
+    openticket: String,
+    invocation: String,
 }
 
 impl Things {
@@ -33,12 +38,30 @@ impl Things {
         house.until("the job ends", || {
             (owner.get(&format!("/v1/jobs/{job}")).is(200)["state"] == "finished").then_some(())
         });
-        Self { webhook, event: "shared".to_owned(), delivery, job, client: owner.make_client(&["admin"]).0 }
+        let topics = json!({"url": receiver.url("/"), "topics": ["Sales"]});
+        let viagogo = owner.post("/viagogo/v2/webhooks", &topics).is(201)["id"].to_string();
+        let pair = json!({"name": "n", "url": receiver.url("/"), "resource": "shop", "trigger": "paid", "retries": 0});
+        let openticket = owner.post("/openticket/webhook", &pair).is(201);
+        let openticket = text(&openticket["guid"]).to_owned();
+        let published = owner.post("/v1/events", &event("shop.paid", "1")).is(202);
+        let fan_out = owner.get(&format!("/v1/events/{}/deliveries", text(&published["id"]))).is(200);
+        let fan_out = fan_out["items"].as_array().expect("items");
+        let invocation = fan_out.iter().find(|one| one["webhook_id"] == *openticket).expect("an invocation");
+        let invocation = text(&invocation["id"]).to_owned();
+        house.delivery(owner, &invocation, "failed");
+        let client = owner.make_client(&["admin"]).0;
+        Self { webhook, event: "shared".to_owned(), delivery, job, client, viagogo, openticket, invocation }
     }
 
     /// A route with this tenant's id; `None` when it has none of a tenant.
     fn place(&self, route: &str) -> Option<String> {
+        if route.contains("{guid}") {
+            return Some(route.replace("{guid}", &self.openticket).replace("{invocation}", &self.invocation));
+        }
         let (collection, _) = route.split_once("/{id}")?;
+        if collection.ends_with("/viagogo/v2/webhooks") {
+            return Some(route.replace("{id}", &self.viagogo));
+        }
         let id = match collection.rsplit('/').next()? {
             "webhooks" => &self.webhook,
             "events" => &self.event,
@@ -53,7 +76,7 @@ impl Things {
 
     /// Everything that can be seen of them by who may.
     fn seen_by(&self, owner: &Caller) -> Vec<Value> {
-        let Self { webhook, event, delivery, job, client } = self;
+        let Self { webhook, event, delivery, job, client, viagogo, openticket, invocation } = self;
         [
             "/v1/events".to_owned(),
             "/v1/webhooks".to_owned(),
@@ -68,6 +91,12 @@ impl Things {
             format!("/v1/deliveries/{delivery}"),
             format!("/v1/jobs/{job}"),
             format!("/v1/clients/{client}"),
+            "/viagogo/v2/webhooks".to_owned(),
+            format!("/viagogo/v2/webhooks/{viagogo}"),
+            "/openticket/webhook".to_owned(),
+            format!("/openticket/webhook/{openticket}"),
+            format!("/openticket/webhook/{openticket}/invocations"),
+            format!("/v1/deliveries/{invocation}"),
         ]
         .map(|path| owner.get(&path).is(200))
         .to_vec()
@@ -76,7 +105,11 @@ impl Things {
 
 fn send(caller: &Caller, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').expect("a method and a path");
-    let body = if method == "PATCH" { r#"{"name": "Stolen"}"# } else { "" };
+    let body = match method {
+        "PATCH" => r#"{"name": "Stolen"}"#,
+        "PUT" => r#"{"name": "s", "url": "http://s", "resource": "event", "trigger": "paid", "retries": 0}"#,
+        _ => "",
+    };
     caller.send(method, path, Some("application/json"), body)
 }
 
@@ -94,7 +127,7 @@ fn another_tenants_things_are_not_found_and_not_changed() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 24, "routes with an id");
+    assert_eq!(tried, 35, "routes with an id");
     assert_eq!(things.seen_by(&owner), before);
     // The same routes work for who may, or this test would prove nothing.
     for route in routes(&house).iter().filter_map(|route| things.place(route)) {
