@@ -166,6 +166,26 @@ impl Harness {
         panic!("did not come to pass: {what}");
     }
 
+    /// Puts that many webhooks of the viagogo dialect into the database, which
+    /// by requests would take a minute. The program is stopped meanwhile.
+    pub(crate) fn fill_with_viagogo_webhooks(&mut self, tenant: &str, count: u32) {
+        self.end();
+        let path = self.settings.database.trim_start_matches("sqlite:");
+        let mut database = rusqlite::Connection::open(path).expect("the database");
+        let fill = database.transaction().expect("a transaction");
+        let settings = r#"{"name": "North", "url": "https://partner.example/", "dialect": "viagogo", "topics": ["Sales"]}"#;
+        for number in 0..count {
+            fill.execute(
+                "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect)
+                 SELECT ?1, key, 1, ?2, 'active', 1, 1, 'viagogo' FROM tenants WHERE id = ?3",
+                (u128::from(number).to_be_bytes(), settings, tenant),
+            )
+            .expect("a webhook");
+        }
+        fill.commit().expect("filled");
+        self.run();
+    }
+
     /// Waits until a delivery is in `state`, and shows it.
     pub(crate) fn delivery(&self, caller: &Caller, id: &str, state: &str) -> Value {
         let path = format!("/v1/deliveries/{id}");
