@@ -15,6 +15,7 @@ use crate::resource::Resource;
 use crate::trigger::Trigger;
 use crate::webhook::{Status, read_settings};
 
+mod hears;
 mod parse_back;
 
 pub(super) fn at() -> Timestamp {

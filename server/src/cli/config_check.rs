@@ -18,8 +18,10 @@ pub(super) fn run(command: &Command) -> Outcome {
     for (name, (value, source)) in &loaded.origins {
         say(&format!("{name:names$}  {value:values$}  {source}"));
     }
-    if !loaded.origins.contains_key("admin_token") {
-        say(&format!("{:names$}  {:values$}  made on the first start", "admin_token", "-"));
+    for (name, otherwise) in [("admin_token", "made on the first start"), ("public_url", "where it listens")] {
+        if !loaded.origins.contains_key(name) {
+            say(&format!("{name:names$}  {:values$}  {otherwise}", "-"));
+        }
     }
     say("\nThe settings are good. Each can be set in callboard.toml, or as CALLBOARD_ and its name");
     say("in capitals with underscores: CALLBOARD_RETENTION_DAYS=30. With _FILE behind the name,");

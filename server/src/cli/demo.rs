@@ -43,7 +43,7 @@ struct Sample {
     settings: Value,
 }
 
-fn samples(receiver: SocketAddr) -> [Sample; 3] {
+fn samples(receiver: SocketAddr) -> [Sample; 6] {
     let url = |path: &str| format!("http://{receiver}{path}");
     [
         Sample {
@@ -62,6 +62,28 @@ fn samples(receiver: SocketAddr) -> [Sample; 3] {
             settings: json!({
                 "name": "Fails once, then works", "url": url("/flaky"), "events": ["order.paid"],
                 "retry": {"schedule_seconds": [1, 5]}, "signature": "ed25519",
+            }),
+        },
+        Sample {
+            path: "/ingresse",
+            settings: json!({
+                "name": "A partner who speaks Ingresse", "url": url("/ingresse"),
+                "dialect": "ingresse", "hooks": ["event-create", "ticket"],
+            }),
+        },
+        Sample {
+            path: "/viagogo",
+            settings: json!({
+                "name": "A partner who speaks viagogo", "url": url("/viagogo"),
+                "dialect": "viagogo", "topics": ["Sales"],
+            }),
+        },
+        Sample {
+            path: "/openticket",
+            settings: json!({
+                "name": "A partner who speaks OpenTicket", "url": url("/openticket"),
+                "dialect": "openticket", "resource": "ticket", "trigger": "scan",
+                "triggered_by_related": true,
             }),
         },
     ]
@@ -207,12 +229,21 @@ fn describe(
     what: &str,
     now: Timestamp,
 ) -> String {
-    let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
-    let name = body["type"].as_str().unwrap_or("?");
+    let name = told(received).unwrap_or_else(|| "?".to_owned());
     let signature =
         if is_signed(received, secrets).unwrap_or(false) { "signature good" } else { "SIGNATURE BAD" };
     let time = now.strftime("%H:%M:%S%.3f");
-    format!("  {time}  {:14} {name:15} {what} ({signature})", received.path)
+    format!("  {time}  {:14} {name:20} {what} ({signature})", received.path)
+}
+
+/// What a delivery says of itself, in whichever dialect it speaks.
+fn told(received: &Received) -> Option<String> {
+    let header = ["viagogo-topic", "openticket-trigger"].iter().find_map(|name| received.headers.get(*name));
+    if let Some(header) = header {
+        return header.to_str().ok().map(str::to_owned);
+    }
+    let body: Value = serde_json::from_slice(&received.body).ok()?;
+    body["webhook"].as_str().or(body["type"].as_str()).map(str::to_owned)
 }
 
 /// Whether the signature is the one that the webhook's secret makes. `None`

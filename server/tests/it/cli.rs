@@ -55,12 +55,20 @@ async fn it_says_what_it_is_and_what_it_can_do() {
 #[tokio::test]
 async fn the_demonstration_shows_a_failure_and_its_retry_and_ends() {
     let home = Home::new();
-    let arguments = ["demo", "--listen", "127.0.0.1:0", "--exit-after-delivered", "8"];
+    let arguments = ["demo", "--listen", "127.0.0.1:0", "--exit-after-delivered", "12"];
     let shown = said(&home.run(&arguments).await);
     let lines = |part: &str| shown.lines().filter(|line| line.contains(part)).count();
-    assert_eq!(lines("/flaky         order.paid      answered 500, to see a retry"), 1, "{shown}");
-    assert_eq!(lines("/flaky         order.paid      delivered, at the second attempt"), 1, "{shown}");
-    assert_eq!(lines("signature good"), 9, "{shown}");
+    assert_eq!(lines("/flaky         order.paid           answered 500, to see a retry"), 1, "{shown}");
+    assert_eq!(lines("/flaky         order.paid           delivered, at the second attempt"), 1, "{shown}");
+    for told in [
+        "/ingresse      event-create         delivered",
+        "/ingresse      ticket               delivered",
+        "/viagogo       Sales                delivered",
+        "/openticket    order.ticket.scanned delivered",
+    ] {
+        assert_eq!(lines(told), 1, "{told}\n{shown}");
+    }
+    assert_eq!(lines("signature good"), 13, "{shown}");
     assert_eq!(lines("SIGNATURE BAD"), 0, "{shown}");
     assert_contains(&shown, &["curl http://127.0.0.1:", "/v1/events"]);
     let left: Vec<_> = std::fs::read_dir(home.path("")).expect("a folder").collect();
