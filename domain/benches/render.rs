@@ -2,7 +2,6 @@
 //! for one more webhook.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't go on has failed")]
-#![expect(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use callboard_domain::catalogue;
 use callboard_domain::clock::Timestamp;

@@ -257,15 +257,15 @@ mod tests {
         for (resource, trigger) in EventType::known() {
             let event = event(&EventType::Known(resource, trigger).to_string(), "1", &serde_json::json!({}));
             for hook in Hook::ALL {
-                let heard =
+                let listed =
                     hook.hears().contains(&(resource, trigger)) && !hook.needs_status(resource, trigger);
                 let subscription = serde_json::json!({"dialect": "ingresse", "hooks": [hook]});
-                assert_eq!(hears(&subscription, &event), heard, "{hook:?}: {}", event.type_name);
+                assert_eq!(hears(&subscription, &event), listed, "{hook:?}: {}", event.type_name);
             }
             for topic in Topic::ALL {
                 let subscription = serde_json::json!({"dialect": "viagogo", "topics": [topic]});
-                let heard = topic.hears().contains(&(resource, trigger));
-                assert_eq!(hears(&subscription, &event), heard, "{topic:?}: {}", event.type_name);
+                let listed = topic.hears().contains(&(resource, trigger));
+                assert_eq!(hears(&subscription, &event), listed, "{topic:?}: {}", event.type_name);
             }
         }
         let postback = serde_json::json!({"dialect": "ingresse", "hooks": ["postback"]});

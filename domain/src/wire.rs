@@ -2,7 +2,7 @@
 //!
 //! A dialect translates shapes and nothing else: who hears an event, how it
 //! is signed and when it is retried is decided once, elsewhere. What is the
-//! same for every webhook is rendered once an event and dialect; [`template`]
+//! same for every webhook is rendered once an event and dialect; `template`
 //! keeps it, and only what differs is spliced in for each delivery.
 
 use std::str::FromStr;

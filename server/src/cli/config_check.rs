@@ -18,7 +18,8 @@ pub(super) fn run(command: &Command) -> Outcome {
     for (name, (value, source)) in &loaded.origins {
         say(&format!("{name:names$}  {value:values$}  {source}"));
     }
-    for (name, otherwise) in [("admin_token", "made on the first start"), ("public_url", "where it listens")] {
+    for (name, otherwise) in [("admin_token", "made on the first start"), ("public_url", "where it listens")]
+    {
         if !loaded.origins.contains_key(name) {
             say(&format!("{name:names$}  {:values$}  {otherwise}", "-"));
         }

@@ -334,10 +334,10 @@ fn each_topic_reaches_who_asked_for_it() {
         ("provisional_sale.cancelled", "CancelProvisionalSale"),
     ] {
         assert_eq!(publish(type_name, &nothing), 1, "{type_name}");
-        let received = receiver.next();
-        assert_eq!((received.header("viagogo-topic"), &received.json()["topic"]), (topic, &json!(topic)));
-        assert_eq!(received.json()["_embedded"]["sale"]["id"], 6_604_178);
-        assert!(received.header("webhook-signature").starts_with("v1,"));
+        let delivery = receiver.next();
+        assert_eq!((delivery.header("viagogo-topic"), &delivery.json()["topic"]), (topic, &json!(topic)));
+        assert_eq!(delivery.json()["_embedded"]["sale"]["id"], 6_604_178);
+        assert!(delivery.header("webhook-signature").starts_with("v1,"));
     }
     let barcodes =
         json!({"action": "FailedBarcodeValidation", "data": {"barcodes": [{"barcode_values": ["HM-1"]}]}});

@@ -88,7 +88,7 @@ impl Reader<'_, '_> {
             if owner != dialect && self.members.get(name).is_some() {
                 let (own, by) = (dialect.as_str(), says_by(dialect));
                 let detail = if name == "retries" {
-                    format!("is for the dialect openticket; give the waits of this webhook in retry")
+                    "is for the dialect openticket; give the waits of this webhook in retry".to_owned()
                 } else {
                     format!(
                         "is for the dialect {}; a webhook of the dialect {own} says what it hears in {by}",

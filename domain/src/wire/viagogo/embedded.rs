@@ -111,6 +111,8 @@ fn write_plain(out: &mut Vec<u8>, barcode: &RawValue) {
     Object::begin(out, &given).tell(BARCODE).tell(&[same("barcode_values", AsIs)]).end(Others::Dropped);
 }
 
+const HASHED: &str = "barcode_values_sha256_hashed";
+
 /// The values themselves never leave here: where the publisher gives them
 /// instead of hashes, they are hashed.
 fn write_hashed(out: &mut Vec<u8>, barcode: &RawValue) {
@@ -122,7 +124,6 @@ fn write_hashed(out: &mut Vec<u8>, barcode: &RawValue) {
         let values: Vec<String> = serde_json::from_str(given.get("barcode_values")?.get()).ok()?;
         serde_json::to_string(&values.iter().map(|value| sha256(value)).collect::<Vec<_>>()).ok()
     };
-    const HASHED: &str = "barcode_values_sha256_hashed";
     Object::begin(out, &given).tell(BARCODE).tell_or(HASHED, HASHED, values).end(Others::Dropped);
 }
 
