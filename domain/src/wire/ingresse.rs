@@ -117,7 +117,8 @@ impl Recipient {
         let Some((resource, trigger)) = happening(event)? else { return Ok(None) };
         // Only where it makes a difference is the body read for it.
         let asks = self.hooks.iter().any(|hook| hook.needs_status(resource, trigger));
-        let status = !asks || Fact::read(event)?.tells_status();
+        let tells = || Fact::read(event).is_ok_and(|fact| fact.tells_status());
+        let status = !asks || event.renderings.tells_status(tells);
         let own = self.hooks.iter().find(|hook| hook.tells(resource, trigger, status)).copied();
         let hook = own.or_else(|| Hook::ALL.into_iter().find(|hook| hook.tells(resource, trigger, status)));
         hook.map(Some)

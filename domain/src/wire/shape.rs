@@ -83,9 +83,8 @@ impl<'o, 'm> Object<'o, 'm> {
     /// Tells these members, each by its rule.
     pub(super) fn tell(&mut self, members: &[Member]) -> &mut Self {
         for member in members {
-            self.told.push(member.from);
             self.key(member.to);
-            match self.given.get(member.from) {
+            match self.take(member.from, member.to) {
                 Some(value) => write_value(self.out, value, &member.how),
                 None => self.out.extend_from_slice(b"null"),
             }
@@ -98,20 +97,27 @@ impl<'o, 'm> Object<'o, 'm> {
     pub(super) fn tell_by(
         &mut self,
         from: &'static str,
-        to: &str,
+        to: &'static str,
         write: impl FnOnce(&mut Vec<u8>, Option<&'m RawValue>),
     ) -> &mut Self {
-        self.told.push(from);
         self.key(to);
-        write(self.out, self.given.get(from));
+        let given = self.take(from, to);
+        write(self.out, given);
         self
+    }
+
+    /// What is given for a member, also by who publishes it under the dialect's
+    /// own name; told twice it would be two members of one name.
+    fn take(&mut self, from: &'static str, to: &'static str) -> Option<&'m RawValue> {
+        self.told.extend([from, to]);
+        self.given.get(from).or_else(|| self.given.get(to))
     }
 
     /// Tells the member as it is given, or else `otherwise`, or else null.
     pub(super) fn tell_or(
         &mut self,
         from: &'static str,
-        to: &str,
+        to: &'static str,
         otherwise: impl FnOnce() -> Option<String>,
     ) -> &mut Self {
         self.tell_by(from, to, |out, given| match given {
@@ -130,10 +136,17 @@ impl<'o, 'm> Object<'o, 'm> {
     pub(super) fn end(&mut self, others: Others) {
         if matches!(others, Others::Kept) {
             let given = self.given;
+            let mut kept: Vec<Cow<'_, str>> = Vec::new();
             for (name, value) in given.iter() {
-                if !self.told.contains(&name) {
-                    self.key(&camel_case(name));
+                if self.told.contains(&name) {
+                    continue;
+                }
+                let told = camel_case(name);
+                // Of two names that become one, the first is told.
+                if !self.told.contains(&&*told) && !kept.contains(&told) {
+                    self.key(&told);
                     write_camel_case(self.out, value.get());
+                    kept.push(told);
                 }
             }
         }
@@ -165,6 +178,15 @@ pub(super) fn write_list(out: &mut Vec<u8>, value: &RawValue, write: impl Fn(&mu
         out.extend_from_slice(b"null");
         return;
     };
+    write_elements(out, elements, write);
+}
+
+/// Writes these as a list, each by `write`.
+pub(super) fn write_elements(
+    out: &mut Vec<u8>,
+    elements: Vec<&RawValue>,
+    write: impl Fn(&mut Vec<u8>, &RawValue),
+) {
     out.push(b'[');
     for (index, element) in elements.into_iter().enumerate() {
         if index > 0 {

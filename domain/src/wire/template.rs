@@ -16,7 +16,9 @@ pub(super) struct Template {
 
 impl Template {
     /// A body that is `text` with a gap after its first `gap` bytes.
-    pub(super) const fn new(text: Vec<u8>, gap: usize) -> Self {
+    pub(super) fn new(mut text: Vec<u8>, gap: usize) -> Self {
+        // It may be kept as long as the event waits anywhere.
+        text.shrink_to_fit();
         Self { text, gap }
     }
 
@@ -41,11 +43,18 @@ const FORMS: usize = 4;
 
 type Rendered = OnceLock<Result<Template, Unrenderable>>;
 
+/// What is known of an event beyond its native form.
+#[derive(Default)]
+struct Known {
+    forms: [Rendered; FORMS],
+    tells_status: OnceLock<bool>,
+}
+
 /// What was rendered of an event so far. It belongs to the event in memory and
 /// goes with it; a copy starts empty. Nothing is allocated for an event that
 /// only native webhooks hear.
 #[derive(Default)]
-pub struct Renderings(OnceLock<Box<[Rendered; FORMS]>>);
+pub struct Renderings(OnceLock<Box<Known>>);
 
 impl Renderings {
     /// The event in `form`, filled with `filling`; rendered by `render` the
@@ -56,9 +65,15 @@ impl Renderings {
         filling: &[u8],
         render: impl FnOnce() -> Result<Template, Unrenderable>,
     ) -> Result<Message, Unrenderable> {
-        let forms = self.0.get_or_init(Box::default);
-        let template = forms[form as usize].get_or_init(render).as_ref().map_err(Clone::clone)?;
+        let known = self.0.get_or_init(Box::default);
+        let template = known.forms[form as usize].get_or_init(render).as_ref().map_err(Clone::clone)?;
         Ok(Message::plain(template.fill(filling)))
+    }
+
+    /// Whether the event says how its order stands; looked up by `look` the
+    /// first time.
+    pub(super) fn tells_status(&self, look: impl FnOnce() -> bool) -> bool {
+        *self.0.get_or_init(Box::default).tells_status.get_or_init(look)
     }
 }
 

@@ -120,7 +120,7 @@ fn json_and_both_kinds_of_form_make_the_same_webhook() {
     let kind = Some("multipart/form-data; boundary=sep");
     let by_parts = operator.send("POST", HOOKS, kind, format!("{parts}--sep--\r\n")).is(201);
     let mut texts = body.clone();
-    texts["retries"] = "3".into();
+    texts["retries"] = "03".into();
     texts["triggered_by_child_resources"] = 1.into();
     let by_texts = operator.post(HOOKS, &texts).is(201);
     for other in [&by_form, &by_parts, &by_texts] {
@@ -185,6 +185,15 @@ fn bad_bodies_are_refused_field_by_field() {
     operator
         .send("POST", HOOKS, Some("multipart/form-data; boundary=s"), "--s\r\nnonsense")
         .openticket_error(400);
+    let part = "--s\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\n";
+    let large = format!("{part}{}\r\n--s--\r\n", "x".repeat(11 * 1024 * 1024));
+    operator.send("POST", HOOKS, Some("multipart/form-data; boundary=s"), large).openticket_error(413);
+    // However many fields there are, they are not compared each with each.
+    operator.form(HOOKS, &"guid=&name=&".repeat(200_000)).openticket_error(400);
+    let many: Vec<String> = (0..100_000).map(|_| "\"name\":1".to_owned()).collect();
+    let many = format!("{{{}}}", many.join(","));
+    operator.send("POST", HOOKS, Some("application/json"), many).openticket_error(400);
+    operator.act(&format!("{HOOKS}/%FF/invocations/x/retry")).openticket_error(404);
     operator.send("POST", HOOKS, Some("text/plain"), "x").openticket_error(415);
     operator.get("/openticket").openticket_error(404);
     operator.get(&format!("{HOOKS}/none")).openticket_error(404);

@@ -183,6 +183,7 @@ fn only_the_fields_that_are_asked_for_are_shown() {
     let get = |query: &str| partner.get(&format!("{HOOKS}{query}")).is(200);
     let listed = json!({"_embedded": {"items": [{"id": id, "name": "North"}]}});
     assert_eq!(get("?fields=id,name,_embedded"), listed);
+    assert_eq!(get("?fields=id,_embedded,name,id,id,,name"), listed);
     let listed = get("?fields[webhook]=url&fields=total_items,_embedded");
     assert_eq!(
         listed,
@@ -254,6 +255,8 @@ fn answers_come_in_the_form_that_the_client_accepts() {
         let answer = partner.with("accept", accept).get(HOOKS);
         assert_eq!((answer.status, answer.header("content-type")), (200, form), "{accept}");
     }
+    let plain = partner.with("accept", "application/json").get(&format!("{HOOKS}/999"));
+    assert_eq!((plain.status, plain.header("content-type")), (404, "application/json"));
     partner.with("accept", "text/html").get(HOOKS).viagogo_error(406, "not_acceptable");
     partner.get("/viagogo/v2/sales").viagogo_error(404, "not_found");
     partner.get("/viagogo/v2/webhooks/1/ping").viagogo_error(405, "method_not_allowed");

@@ -197,7 +197,9 @@ impl Reader<'_, '_> {
             return Policy::Doubling { retries: retries.unwrap_or_default() };
         }
         match self.base {
-            Some(base) if self.is_kept("retry") && self.is_kept("retries") => base.retry.clone(),
+            Some(base) if self.is_kept("retry") && (self.is_kept("retries") || !doubles) => {
+                base.retry.clone()
+            }
             _ if doubles => Policy::Doubling { retries: openticket::DEFAULT_RETRIES },
             _ => Policy::default(),
         }
@@ -285,6 +287,8 @@ mod tests {
         assert_eq!((own.retry.retries(), matches!(own.retry, Policy::Schedule(_))), (2, true));
         assert_eq!(good(r#""retries": 0"#, Some(&own)).retry, Policy::Doubling { retries: 0 });
         assert_eq!(good(r#""name": "n""#, Some(&own)).retry, own.retry);
+        let native = good(r#""events": ["*"], "retry": {"schedule_seconds": [1]}"#, None);
+        assert_eq!(good(r#""retries": null"#, Some(&native)).retry, native.retry);
         assert_eq!(good(r#""retries": null"#, Some(&five)).retry, Policy::Doubling { retries: 3 });
         for wrong in ["-1", "101", "2.5", "\"3\"", "true"] {
             assert_eq!(pointers(&format!(r#"{pair}, "retries": {wrong}"#)), ["/retries"], "{wrong}");

@@ -1,5 +1,7 @@
 //! An event (a concert, a match) as Ingresse tells it.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::super::fact::{Fact, members};
@@ -81,11 +83,18 @@ fn write_attributes(out: &mut Vec<u8>, value: &RawValue) {
         return;
     };
     out.push(b'{');
-    for (index, (name, value)) in given.iter().enumerate() {
-        if index > 0 {
+    let mut told: Vec<Cow<'_, str>> = Vec::new();
+    for (name, value) in given.iter() {
+        let camel = camel_case(name);
+        // Of two names that become one, the first is told.
+        if told.contains(&camel) {
+            continue;
+        }
+        if !told.is_empty() {
             out.push(b',');
         }
-        json::write_string(out, &camel_case(name));
+        json::write_string(out, &camel);
+        told.push(camel);
         out.extend_from_slice(b":{\"name\":");
         json::write_string(out, name);
         out.extend_from_slice(b",\"value\":");

@@ -115,6 +115,26 @@ fn with_event_times(told: &mut Value, given: &Value) -> bool {
     })
 }
 
+/// What the platform's description lets be told: no state without what it
+/// says, and no merged event without its id.
+fn describable(given: &Value) -> Value {
+    match given {
+        Value::Array(elements) => elements.iter().map(describable).collect(),
+        Value::Object(members) => {
+            let told = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+                ("state", state) if state.get("visible_in_venue_map").is_none() => None,
+                ("merged_events", Value::Array(events)) => {
+                    let named = events.iter().filter(|event| event.get("id").is_some()).cloned().collect();
+                    Some((name.clone(), named))
+                }
+                _ => Some((name.clone(), describable(value))),
+            };
+            Value::Object(members.iter().filter_map(told).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// What a viagogo payload tells is what was given, or null.
 fn contains(told: &Value, given: &Value) -> bool {
     match (told, given) {
@@ -178,6 +198,7 @@ proptest! {
         let text = json!({"type": "sale.created", "subject": {"id": "7"}, "data": data, "action": "A"});
         let told = body(&tell(&all_topics(), &stored(published(&text))));
         let embedded = &told["_embedded"];
+        let data = describable(&data);
         let given = |name: &str| data.get(name).cloned().unwrap_or_default();
         prop_assert!(contains(&told["barcodes"], &given("barcodes")));
         prop_assert!(contains(&embedded["seller_listing"], &given("seller_listing")));
@@ -200,7 +221,7 @@ proptest! {
     fn a_listing_can_be_read_back_from_viagogo(data in data(Resource::SellerListing)) {
         let text = json!({"type": "seller_listing.updated", "subject": {"id": "7"}, "data": data});
         let told = body(&tell(&all_topics(), &stored(published(&text))));
-        let mut listing = data.clone();
+        let mut listing = describable(&data);
         let members = listing.as_object_mut().expect("an object");
         members.retain(|name, _| !["barcodes", "event", "venue"].contains(&name.as_str()));
         members.entry("id").or_insert(json!(7));

@@ -6,8 +6,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::super::fact::{Fact, members};
-use super::super::shape::How::{AsIs, By, List, Object as Nested};
-use super::super::shape::{Member, Object, Others, Table, renamed, same, write_list, write_object};
+use super::super::shape::How::{AsIs, By, Object as Nested};
+use super::super::shape::{
+    Member, Object, Others, Table, renamed, same, write_elements, write_list, write_object,
+};
 use super::Topic;
 use super::hal::Link;
 use crate::json::{self, Members};
@@ -23,7 +25,7 @@ static EVENT: Table = Table {
         same("end_date", AsIs),
         same("on_sale_date", AsIs),
         same("date_confirmed", AsIs),
-        same("merged_events", List(&MERGED_EVENT)),
+        same("merged_events", By(write_merged_events)),
     ],
     others: Others::Dropped,
 };
@@ -81,7 +83,7 @@ static SEATING_DETAIL: Table = Table {
         same("row", AsIs),
         same("seat_from", AsIs),
         same("seat_to", AsIs),
-        same("state", Nested(&SEATING_STATE)),
+        same("state", By(write_seating_state)),
     ],
     others: Others::Dropped,
 };
@@ -91,6 +93,25 @@ static SEATING_STATE: Table =
 
 const BARCODE: &[Member] =
     &[same("seat_ordinal", AsIs), same("seat", AsIs), same("row", AsIs), same("status", AsIs)];
+
+/// The description lets no merged event be without its id.
+fn write_merged_events(out: &mut Vec<u8>, merged: &RawValue) {
+    let Ok(mut merged) = serde_json::from_str::<Vec<&RawValue>>(merged.get()) else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    merged.retain(|event| Members::has(event.get(), "id"));
+    write_elements(out, merged, |out, event| write_object(out, event, &MERGED_EVENT));
+}
+
+/// Nor a state without saying whether the map shows the seats.
+fn write_seating_state(out: &mut Vec<u8>, state: &RawValue) {
+    if Members::has(state.get(), "visible_in_venue_map") {
+        write_object(out, state, &SEATING_STATE);
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
 
 /// Writes the barcodes: their values to those who sold the tickets, hashes to
 /// those who only list them.

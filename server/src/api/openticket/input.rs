@@ -1,6 +1,7 @@
 //! An OpenTicket-style body, as JSON or as either kind of form, as the settings
 //! of a webhook.
 
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
 use callboard_domain::fault::{Fault, Faults};
@@ -57,6 +58,9 @@ const FIELDS: [(&str, &str, bool); 8] = [
 const READ_ONLY: [&str; 7] =
     ["guid", "created_at", "updated_at", "deleted_at", "company_id", "nonce", "invocations"];
 
+/// Most fields of a body: every known name twice, about.
+const MOST_FIELDS: usize = 32;
+
 /// A body: names, and values as JSON.
 #[derive(Debug)]
 pub(super) struct Input(Vec<(String, String)>);
@@ -68,7 +72,7 @@ impl FromRequest<State> for Input {
         let named = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind =
             named.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match &*kind {
+        let input = match &*kind {
             "application/json" => {
                 let body = read::body(request.into_body()).await?;
                 let text = std::str::from_utf8(&body)
@@ -79,32 +83,45 @@ impl FromRequest<State> for Input {
                 let pair = |(name, value): (&str, &serde_json::value::RawValue)| {
                     (name.to_owned(), value.get().to_owned())
                 };
-                Ok(Self(members.iter().map(pair).collect()))
+                Self(members.iter().map(pair).collect())
             }
             "application/x-www-form-urlencoded" => {
                 let body = read::body(request.into_body()).await?;
                 let pair = |(name, value): (_, std::borrow::Cow<'_, str>)| text(name, &value);
-                Ok(Self(url::form_urlencoded::parse(&body).map(pair).collect()))
+                // One more than may be there tells that there are too many.
+                Self(url::form_urlencoded::parse(&body).take(MOST_FIELDS + 1).map(pair).collect())
             }
             // What an array of fields becomes in PHP's curl.
-            "multipart/form-data" => multipart(request, state).await,
-            _ => Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send JSON or a form and say so: Content-Type: application/json",
-            )),
+            "multipart/form-data" => multipart(request, state).await?,
+            _ => {
+                return Err(Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "send JSON or a form and say so: Content-Type: application/json",
+                ));
+            }
+        };
+        if input.0.len() > MOST_FIELDS {
+            let detail = format!("the body has more than {MOST_FIELDS} fields");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
         }
+        Ok(input)
     }
 }
 
 async fn multipart(request: Request, state: &State) -> Result<Input, Problem> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("the form can't be read: {error}"))
+    let wrong = |error: MultipartError| {
+        // It tells apart what is too large and what can't be read.
+        Problem::new(error.status(), format!("the form can't be read: {error}"))
     };
-    let mut form = Multipart::from_request(request, state).await.map_err(|error| wrong(&error))?;
+    let form = Multipart::from_request(request, state).await;
+    let mut form = form
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the form can't be read: {error}")))?;
     let mut fields = Vec::new();
-    while let Some(field) = form.next_field().await.map_err(|error| wrong(&error))? {
+    while let Some(field) = form.next_field().await.map_err(wrong)?
+        && fields.len() <= MOST_FIELDS
+    {
         let name = field.name().unwrap_or_default().to_owned();
-        let value = field.text().await.map_err(|error| wrong(&error))?;
+        let value = field.text().await.map_err(wrong)?;
         fields.push(text(name, &value));
     }
     Ok(Input(fields))
@@ -159,7 +176,8 @@ impl Input {
             object.push(b':');
             object.extend_from_slice(value.as_bytes());
         };
-        for (index, (name, value)) in self.0.iter().enumerate() {
+        let mut given: Vec<&str> = Vec::with_capacity(FIELDS.len());
+        for (name, value) in &self.0 {
             let Some((_, native, required)) = FIELDS.iter().find(|(own, _, _)| own == name) else {
                 if !READ_ONLY.contains(&&**name) {
                     let known = FIELDS.map(|(name, _, _)| name).join(", ");
@@ -167,25 +185,20 @@ impl Input {
                 }
                 continue;
             };
-            let is_same = |earlier: &(String, String)| {
-                FIELDS.iter().any(|(own, other, _)| *own == earlier.0 && other == native)
-            };
-            if self.0[..index].iter().any(is_same) {
+            if given.contains(native) {
                 faults.member(name, "is given twice");
-            } else if *required && value == "null" {
+                continue;
+            }
+            given.push(native);
+            if *required && value == "null" {
                 faults.member(name, "can't be null");
             } else {
                 put(native, &plain(name, value));
             }
         }
-        let given = |native: &str| {
-            self.0
-                .iter()
-                .any(|(name, _)| FIELDS.iter().any(|(own, other, _)| own == name && *other == native))
-        };
         if !matches!(extent, Extent::Part(_)) {
             for (name, native, required) in FIELDS {
-                if required && !given(native) {
+                if required && !given.contains(&native) {
                     faults.member(name, "is required");
                 }
             }
@@ -193,7 +206,7 @@ impl Input {
         if matches!(extent, Extent::Whole(_)) {
             // In the place of what was there: what is left out is not kept.
             for (native, value) in [("identifier", "null"), ("triggered_by_related", "null")] {
-                if !given(native) {
+                if !given.contains(&native) {
                     put(native, value);
                 }
             }
@@ -221,7 +234,10 @@ impl Input {
 fn plain(name: &str, value: &str) -> String {
     let inner = value.trim_matches('"');
     let told = match name {
-        "retries" if inner.parse::<i64>().is_ok() => inner,
+        // Written anew, because a text may hold what no JSON number may: 03.
+        "retries" => {
+            return inner.parse::<i64>().map_or_else(|_| value.to_owned(), |number| number.to_string());
+        }
         "identifier" if inner.is_empty() => "null",
         "triggered_by_child_resources" | "triggered_by_related_resources" => match inner {
             "1" | "true" | "on" | "yes" => "true",

@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use callboard_domain::delivery::DeliverySummary;
@@ -92,8 +93,9 @@ async fn invocation<S: Needed>(
 )]
 pub(in crate::api) async fn retry(
     access: Granted<WriteWebhooks>,
-    Path((guid, named)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
+    let Path((guid, named)) = path.map_err(|_| Problem::not_found())?;
     let webhook = find(&access, guid.parse().map_err(|_| Problem::not_found())?).await?;
     let delivery = invocation(&access, &webhook, &named).await?;
     let status = answer(access.engine().retry(access.tenant.key, delivery.key).await?, "retried")?;

@@ -2,7 +2,6 @@
 
 use callboard_domain::wire::viagogo::Link;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::ROOT;
@@ -11,14 +10,14 @@ use crate::api::page::Numbers;
 
 /// A page of webhooks.
 #[derive(Debug, Serialize)]
-pub(super) struct Collection {
+pub(super) struct Collection<T> {
     total_items: u64,
     page: u32,
     page_size: u32,
     #[serde(rename = "_links")]
     links: CollectionLinks,
     #[serde(rename = "_embedded")]
-    embedded: Items,
+    embedded: Items<T>,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,13 +35,13 @@ struct CollectionLinks {
 }
 
 #[derive(Debug, Serialize)]
-struct Items {
-    items: Vec<Value>,
+struct Items<T> {
+    items: Vec<T>,
 }
 
-impl Collection {
+impl<T> Collection<T> {
     /// A page of `items` out of `total_items`.
-    pub(super) fn new(items: Vec<Value>, total_items: u64, page: Numbers, links: &Links) -> Self {
+    pub(super) fn new(items: Vec<T>, total_items: u64, page: Numbers, links: &Links) -> Self {
         let to = |wanted: &str| {
             let found = page.relations(total_items).find(|(relation, _)| *relation == wanted);
             found.map(|(_, page)| Link::new(links.with(&[("page", page.to_string())])))

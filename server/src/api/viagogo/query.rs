@@ -75,8 +75,8 @@ pub(super) fn newest_first(links: &Links) -> Result<bool, Problem> {
 /// Which fields of which resources to show.
 #[derive(Debug, Default)]
 pub(super) struct Fieldsets {
-    of_all: Option<Vec<String>>,
-    of_type: HashMap<&'static str, Vec<String>>,
+    of_all: Option<Vec<&'static str>>,
+    of_type: HashMap<&'static str, Vec<&'static str>>,
 }
 
 impl Fieldsets {
@@ -96,27 +96,38 @@ impl Fieldsets {
     }
 
     /// A resource, reduced to what is wanted of its type.
-    pub(super) fn reduce(&self, name: &'static str, resource: &impl Serialize) -> Value {
+    pub(super) fn reduce<T: Serialize>(&self, name: &'static str, resource: T) -> Reduced<T> {
+        let Some(wanted) = self.of_type.get(name).or(self.of_all.as_ref()) else {
+            return Reduced::Whole(resource);
+        };
         // Resources are made of texts and numbers, which can't fail to become JSON.
-        let mut value = serde_json::to_value(resource).unwrap_or_default();
-        if let (Some(wanted), Value::Object(members)) =
-            (self.of_type.get(name).or(self.of_all.as_ref()), &mut value)
-        {
-            let kept: Map<String, Value> =
-                std::mem::take(members).into_iter().filter(|(field, _)| wanted.contains(field)).collect();
-            *members = kept;
-        }
-        value
+        let members = match serde_json::to_value(resource).unwrap_or_default() {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        Reduced::Part(members.into_iter().filter(|(field, _)| wanted.contains(&field.as_str())).collect())
     }
 }
 
-fn fields(name: &str, list: &str) -> Result<Vec<String>, Problem> {
-    let fields: Vec<&str> = list.split(',').map(str::trim).filter(|field| !field.is_empty()).collect();
-    match fields.iter().find(|field| !FIELDS.contains(field)) {
-        Some(unknown) => {
-            let detail = format!("{unknown:?} is no field; fields are {}", FIELDS.join(", "));
-            Err(Problem::parameter(name, &detail))
+/// A resource as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Reduced<T> {
+    Whole(T),
+    Part(Map<String, Value>),
+}
+
+fn fields(name: &str, list: &str) -> Result<Vec<&'static str>, Problem> {
+    let mut found = Vec::new();
+    for field in list.split(',').map(str::trim).filter(|field| !field.is_empty()) {
+        let known = FIELDS.into_iter().find(|known| *known == field).ok_or_else(|| {
+            let detail = format!("{field:?} is no field; fields are {}", FIELDS.join(", "));
+            Problem::parameter(name, &detail)
+        })?;
+        // Each once, however often it is named.
+        if !found.contains(&known) {
+            found.push(known);
         }
-        None => Ok(fields.into_iter().map(str::to_owned).collect()),
     }
+    Ok(found)
 }

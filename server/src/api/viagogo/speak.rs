@@ -18,7 +18,7 @@ pub(super) async fn speak(Shared(state): Shared<State>, request: Request, next: 
     };
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return render(&problem, response);
+        response = render(&problem, response);
     }
     if response.headers().contains_key(CONTENT_TYPE) {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));

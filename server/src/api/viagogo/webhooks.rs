@@ -3,20 +3,19 @@
 
 use axum::Json;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use callboard_domain::access::Scope;
 use callboard_domain::id::WebhookKey;
 use callboard_domain::store::WebhookSlice;
 use callboard_domain::webhook::{MASK, Webhook};
 use callboard_domain::wire::Dialect;
 use callboard_domain::wire::viagogo::WebhookResource;
-use serde_json::Value;
 
 use super::ROOT;
 use super::error::ErrorDocument;
 use super::hal::{Collection, CollectionSchema, Root, RootSchema, WebhookSchema};
 use super::input::{self, WebhookRequest};
-use super::query::{Fieldsets, ListQuery, newest_first, numbers};
+use super::query::{Fieldsets, ListQuery, Reduced, newest_first, numbers};
 use crate::api::auth::{Granted, Needed, ReadWebhooks, WriteWebhooks};
 use crate::api::links::Links;
 use crate::api::problem::Problem;
@@ -34,11 +33,16 @@ async fn find<S: Needed>(access: &Granted<S>, id: i32) -> Result<Webhook, Proble
 
 /// A webhook as the caller may see it: who could not set the authorization
 /// header sees only that there is one.
-fn shown<S: Needed>(access: &Granted<S>, webhook: &Webhook, links: &Links, sets: &Fieldsets) -> Value {
+fn shown<'a, S: Needed>(
+    access: &Granted<S>,
+    webhook: &'a Webhook,
+    links: &Links,
+    sets: &Fieldsets,
+) -> Reduced<WebhookResource<'a>> {
     let may_set = access.may(Scope::WriteWebhooks);
     let header = webhook.settings.authorization_header.as_ref();
     let header = header.map(|header| if may_set { header.reveal() } else { MASK });
-    sets.reduce("webhook", &WebhookResource::new(webhook, &links.base, header))
+    sets.reduce("webhook", WebhookResource::new(webhook, &links.base, header))
 }
 
 /// Show where the webhooks are.
@@ -58,10 +62,7 @@ pub(in crate::api) async fn root(_: Granted<ReadWebhooks>, links: Links) -> impl
         (status = 406, description = "The client accepts no JSON", body = ErrorDocument, content_type = "application/hal+json"),
     )
 )]
-pub(in crate::api) async fn list(
-    access: Granted<ReadWebhooks>,
-    links: Links,
-) -> Result<Json<Value>, Problem> {
+pub(in crate::api) async fn list(access: Granted<ReadWebhooks>, links: Links) -> Result<Response, Problem> {
     let (page, sets) = (numbers(&links)?, Fieldsets::read(&links)?);
     let slice = WebhookSlice {
         dialect: Dialect::Viagogo,
@@ -71,7 +72,8 @@ pub(in crate::api) async fn list(
     };
     let (found, total) = access.store().list_webhooks_in(access.tenant.key, slice).await?;
     let items = found.iter().map(|webhook| shown(&access, webhook, &links, &sets)).collect();
-    Ok(Json(sets.reduce("webhooks", &Collection::new(items, total, page, &links))))
+    let collection: Collection<Reduced<WebhookResource<'_>>> = Collection::new(items, total, page, &links);
+    Ok(Json(sets.reduce("webhooks", collection)).into_response())
 }
 
 /// Make a webhook.
@@ -87,12 +89,12 @@ pub(in crate::api) async fn create(
     access: Granted<WriteWebhooks>,
     links: Links,
     body: JsonText,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let sets = Fieldsets::read(&links)?;
     let settings = input::read(body.single()?, None).map_err(Problem::faults)?;
     let (webhook, _) = webhooks::make(&access, settings, None).await?;
     let location = [(header::LOCATION, format!("{}{ROOT}/webhooks/{}", links.base, webhook.key.0))];
-    Ok((StatusCode::CREATED, location, Json(shown(&access, &webhook, &links, &sets))))
+    Ok((StatusCode::CREATED, location, Json(shown(&access, &webhook, &links, &sets))).into_response())
 }
 
 /// Show one webhook.
@@ -107,9 +109,10 @@ pub(in crate::api) async fn show(
     access: Granted<ReadWebhooks>,
     Id(id): Id<i32>,
     links: Links,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let sets = Fieldsets::read(&links)?;
-    Ok(Json(shown(&access, &find(&access, id).await?, &links, &sets)))
+    let webhook = find(&access, id).await?;
+    Ok(Json(shown(&access, &webhook, &links, &sets)).into_response())
 }
 
 /// Edit a webhook: only the fields that are given change.
@@ -129,12 +132,12 @@ pub(in crate::api) async fn edit(
     Id(id): Id<i32>,
     links: Links,
     body: JsonText,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let sets = Fieldsets::read(&links)?;
     let webhook = find(&access, id).await?;
     let settings = input::read(body.single()?, Some(&webhook.settings)).map_err(Problem::faults)?;
     let webhook = webhooks::edit(&access, &webhook, settings, None).await?;
-    Ok(Json(shown(&access, &webhook, &links, &sets)))
+    Ok(Json(shown(&access, &webhook, &links, &sets)).into_response())
 }
 
 /// Delete a webhook. What waits for it is cancelled.
@@ -167,9 +170,9 @@ pub(in crate::api) async fn ping(
     access: Granted<WriteWebhooks>,
     Id(id): Id<i32>,
     links: Links,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let sets = Fieldsets::read(&links)?;
     let webhook = find(&access, id).await?;
     webhooks::ping(&access, &webhook).await?;
-    Ok((StatusCode::ACCEPTED, Json(shown(&access, &webhook, &links, &sets))))
+    Ok((StatusCode::ACCEPTED, Json(shown(&access, &webhook, &links, &sets))).into_response())
 }
