@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Confidential, MASK, Settings, Subscription};
+use super::{Confidential, MASK, Settings};
 use crate::fault::{Fault, Faults};
 use crate::json::{self, Members};
 use crate::retry::Schedule;
@@ -98,8 +98,8 @@ impl Reader<'_, '_> {
     fn settings(mut self) -> Option<(Settings, Option<bool>)> {
         self.refuse_what_is_to_come();
         let url = self.url();
-        let subscription = self.subscription();
-        let dialect = subscription.as_ref().map(Subscription::dialect);
+        let dialect = self.dialect();
+        let subscription = dialect.and_then(|dialect| self.subscription(dialect));
         let name = self.name(url.as_deref());
         let enabled = self.optional("enabled", |_| None, |raw, faults| typed(raw, "true or false", faults));
         let settings = Settings {

@@ -143,6 +143,11 @@ fn bad_bodies_are_refused_field_by_field() {
     let required = ["name", "url", "resource", "trigger", "retries"];
     assert_eq!(blamed(&operator.post(HOOKS, &json!({})).openticket_error(422)), required);
     assert_eq!(blamed(&operator.form(HOOKS, "").openticket_error(422)), required);
+    let wrong = operator.form(HOOKS, "name=x&retries=-1&identifier=&triggered_by_child_resources=maybe");
+    let wrong = wrong.openticket_error(422);
+    let mut wrong = blamed(&wrong);
+    wrong.sort_unstable();
+    assert_eq!(wrong, ["resource", "retries", "trigger", "triggered_by_child_resources", "url"]);
     let refused = |changes: &Value| {
         let mut body = request("https://example.com/", "ticket", "paid");
         body.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());

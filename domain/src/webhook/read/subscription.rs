@@ -40,11 +40,12 @@ const fn says_by(dialect: Dialect) -> &'static str {
 }
 
 impl Reader<'_, '_> {
-    pub(super) fn subscription(&mut self) -> Option<Subscription> {
+    /// The dialect; `None` when it is wrong, so that nobody can say what else
+    /// would be right.
+    pub(super) fn dialect(&mut self) -> Option<Dialect> {
         let known = self.faults.count();
         let dialect = self.optional("dialect", |base| Some(base.subscription.dialect()), parsed::<Dialect>);
         if self.faults.count() > known {
-            // What else would be right depends on it.
             return None;
         }
         let dialect = dialect.unwrap_or(Dialect::Native);
@@ -52,6 +53,10 @@ impl Reader<'_, '_> {
             self.faults.member("dialect", "can't be changed; create a new webhook");
             return None;
         }
+        Some(dialect)
+    }
+
+    pub(super) fn subscription(&mut self, dialect: Dialect) -> Option<Subscription> {
         self.refuse_what_others_have(dialect);
         match dialect {
             Dialect::Native => {
@@ -295,6 +300,8 @@ mod tests {
         }
         let both = format!(r#"{pair}, "retries": 1, "retry": {{"schedule_seconds": []}}"#);
         assert_eq!(pointers(&both), ["/retries"]);
+        let missing = r#""dialect": "openticket", "retries": -1"#;
+        assert_eq!(pointers(missing), ["/resource", "/trigger", "/retries"]);
     }
 
     #[test]
