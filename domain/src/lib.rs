@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod event;
 pub mod event_type;
 pub mod fault;
+pub mod filter;
 pub mod id;
 pub mod job;
 pub mod json;

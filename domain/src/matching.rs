@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::event::Event;
 use crate::event_type::{EventType, TypePattern};
+use crate::filter::LazyBody;
 use crate::resource::Resource;
 use crate::webhook::{ORDER_UPDATED_WITH_STATUS, Settings};
 
@@ -24,6 +25,9 @@ pub enum Reach {
 /// definition that [`Index`] has to agree with.
 #[must_use]
 pub fn reach(settings: &Settings, event: &Event) -> Option<Reach> {
+    if settings.filter.as_ref().is_some_and(|filter| !filter.accepts(&LazyBody::new(&event.body))) {
+        return None;
+    }
     let asks = settings.subscription.asks();
     let picks = |type_name: &str| TypePattern::picking(type_name).any(|pattern| asks.contains(&pattern));
     let names = |ids: &[String]| settings.identifier.as_ref().is_none_or(|id| ids.contains(id));
@@ -100,7 +104,7 @@ impl<T: Copy + Eq + std::hash::Hash> Index<T> {
     }
 
     /// Every webhook that hears `event`, once each, directly before through
-    /// related resources.
+    /// related resources. What their filters say is not asked here.
     #[must_use]
     pub fn matches(&self, event: &Event) -> Vec<(T, Reach)> {
         let mut found = Vec::new();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::event_type::{EventType, TypePattern};
+use crate::filter::Filter;
 use crate::id::{TenantKey, WebhookId, WebhookKey};
 use crate::resource::Resource;
 use crate::retry::Policy;
@@ -114,6 +115,8 @@ pub struct Settings {
     pub identifier: Option<String>,
     /// Hears what propagates from related resources too.
     pub triggered_by_related: bool,
+    /// What else has to hold of an event's native body.
+    pub filter: Option<Filter>,
     /// When failed deliveries are tried again.
     pub retry: Policy,
     /// Most requests at a time.
@@ -233,6 +236,8 @@ pub struct SettingsDocument<'a> {
     subscription: SubscriptionDocument<'a>,
     identifier: Option<&'a str>,
     triggered_by_related: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a str>,
     #[serde(flatten)]
     retry: PolicyDocument,
     max_in_flight: u32,
@@ -282,6 +287,7 @@ impl Settings {
             },
             identifier: self.identifier.as_deref(),
             triggered_by_related: self.triggered_by_related,
+            filter: self.filter.as_ref().map(Filter::as_str),
             retry: match &self.retry {
                 Policy::Schedule(schedule) => PolicyDocument::Schedule {
                     retry: RetryDocument { schedule_seconds: schedule.seconds().collect() },

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::event::Event;
+use callboard_domain::filter::LazyBody;
 use callboard_domain::id::{TenantId, TenantKey, WebhookKey};
 use callboard_domain::matching::{Index, Reach};
 use callboard_domain::store::{Result, Store, StoreError};
@@ -74,7 +75,15 @@ impl Registry {
         let tenant = self.loaded(&cell, tenant).await?.read();
         let targets = |event: &Event| {
             let found = tenant.index.matches(event).into_iter();
-            found.filter_map(|(key, reach)| Some((Arc::clone(tenant.targets.get(&key)?), reach))).collect()
+            let found = found.filter_map(|(key, reach)| Some((tenant.targets.get(&key)?, reach)));
+            let body = LazyBody::new(&event.body);
+            let passes = |target: &Target| {
+                target.webhook.settings.filter.as_ref().is_none_or(|filter| filter.accepts(&body))
+            };
+            found
+                .filter(|(target, _)| passes(target))
+                .map(|(target, reach)| (Arc::clone(target), reach))
+                .collect()
         };
         Ok(events.iter().map(targets).collect())
     }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Confidential, MASK, Settings};
 use crate::fault::{Fault, Faults};
+use crate::filter::Filter;
 use crate::json::{self, Members};
 use crate::retry::Schedule;
 use crate::signing::Scheme;
@@ -110,6 +111,7 @@ impl Reader<'_, '_> {
                 |base| base.triggered_by_related,
                 "true or false",
             ),
+            filter: self.optional("filter", |base| base.filter.clone(), parsed::<Filter>),
             retry: self.policy(dialect),
             max_in_flight: self
                 .or_default("max_in_flight", |base| base.max_in_flight, read_max_in_flight)
@@ -176,9 +178,7 @@ impl Reader<'_, '_> {
     /// Members whose meaning is settled but which nothing obeys yet: taking
     /// them silently would promise what is not kept.
     fn refuse_what_is_to_come(&mut self) {
-        for (name, neutral) in
-            [("filter", ""), ("ordering", "\"none\""), ("collapse", "\"none\""), ("rate_per_second", "")]
-        {
+        for (name, neutral) in [("ordering", "\"none\""), ("collapse", "\"none\""), ("rate_per_second", "")] {
             if self.members.get(name).is_some_and(|raw| raw.get() != neutral) {
                 self.faults.member(name, "is not available in this version; leave it out");
             }

@@ -371,3 +371,30 @@ fn stats_count_what_happened() {
         operator.get(&format!("{stats}?hours={wrong}")).blames(400, "invalid-input", &["hours"]);
     }
 }
+
+#[test]
+fn a_filter_is_asked_of_the_native_body() {
+    let house = Harness::start();
+    let receiver = house.receiver();
+    let operator = house.operator();
+    let few = json!({"events": ["ticket.*"], "filter": "$[?@.quantity < 10]"});
+    let made = operator.make_webhook(&receiver.url("/few"), &few);
+    assert_eq!(made["filter"], few["filter"]);
+    operator.make_webhook(&receiver.url("/all"), &json!({"events": ["ticket.*"]}));
+    let publish = |quantity: i64| {
+        let event = json!({"type": "ticket.updated", "subject": {"id": "1"}, "data": {"quantity": quantity}});
+        operator.post("/v1/events", &event).is(202)["deliveries"].clone()
+    };
+    assert_eq!((publish(10), publish(9)), (json!(1), json!(2)));
+    let path = format!("/v1/webhooks/{}", text(&made["id"]));
+    // It is read again as it was written.
+    assert_eq!(operator.patch(&path, &json!({"name": "Few"})).is(200)["filter"], few["filter"]);
+    assert_eq!(operator.patch(&path, &json!({"filter": null})).is(200)["filter"], Value::Null);
+    assert_eq!(publish(10), 2);
+    for wrong in ["$..a..b", "data", "$[?@ == $.data]", "$[?match(@.a, 'x')]"] {
+        operator.patch(&path, &json!({ "filter": wrong })).blames(400, "invalid-input", &["/filter"]);
+    }
+    let hooks =
+        json!({"url": receiver.url("/"), "dialect": "ingresse", "hooks": ["sale"], "filter": "$.data"});
+    operator.post("/v1/webhooks", &hooks).blames(400, "invalid-input", &["/filter"]);
+}

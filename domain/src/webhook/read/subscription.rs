@@ -20,8 +20,9 @@ use crate::wire::{Dialect, openticket};
 const MAX_PATTERNS: usize = 100;
 
 /// Members that only webhooks of one dialect have.
-const OWN: [(&str, Dialect); 6] = [
+const OWN: [(&str, Dialect); 7] = [
     ("events", Dialect::Native),
+    ("filter", Dialect::Native),
     ("hooks", Dialect::Ingresse),
     ("topics", Dialect::Viagogo),
     ("resource", Dialect::OpenTicket),

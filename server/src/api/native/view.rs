@@ -64,6 +64,9 @@ pub struct WebhookView {
     identifier: Option<String>,
     /// Hears what propagates from related resources too.
     triggered_by_related: bool,
+    /// A JSONPath query (RFC 9535): the event is heard if it selects anything of
+    /// the native body.
+    #[schema(example = "$[?@.quantity < 10]")]
     filter: Option<String>,
     retry: RetryView,
     #[schema(example = "none")]
@@ -145,7 +148,7 @@ impl WebhookView {
             viagogo_id: (subscription.dialect() == Dialect::Viagogo).then_some(webhook.key.0),
             identifier: settings.identifier.clone(),
             triggered_by_related: settings.triggered_by_related,
-            filter: None,
+            filter: settings.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             retry: RetryView { schedule_seconds: settings.retry.seconds(retry_base) },
             ordering: "none",
             collapse: "none",
@@ -206,6 +209,8 @@ pub struct WebhookInput {
     retries: Option<u32>,
     identifier: Option<String>,
     triggered_by_related: Option<bool>,
+    /// A JSONPath query (RFC 9535) on the native body, at most 1,024 bytes.
+    filter: Option<String>,
     retry: Option<RetryView>,
     max_in_flight: Option<u32>,
     timeout_seconds: Option<f64>,

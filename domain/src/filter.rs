@@ -1,0 +1,202 @@
+//! A condition on the body of an event, as a JSONPath query (RFC 9535): the
+//! event is heard if the query selects anything.
+//!
+//! A query is compiled once, when the webhook is read. What it may cost is
+//! bounded by its form, because whoever owns a webhook may write one, and each
+//! event of the tenant is asked it.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+/// Longest query, in bytes.
+const MAX_LENGTH: usize = 1_024;
+
+/// Most commas: each bracket of several selectors multiplies what is selected.
+const MAX_COMMAS: usize = 4;
+
+/// A compiled query.
+#[derive(Clone)]
+pub struct Filter {
+    text: Box<str>,
+    query: Arc<JsonPath>,
+}
+
+/// The text is no query, or one that may cost too much.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilter {
+    /// It is too long.
+    #[error("may be at most {MAX_LENGTH} bytes long")]
+    TooLong,
+    /// It is no JSONPath query.
+    #[error("is no JSONPath query (RFC 9535), such as $.data[?@.price > 10]: {0}")]
+    Malformed(String),
+    /// Looking at everything for each thing looked at takes too long.
+    #[error(
+        "may hold \"..\" once at most, {MAX_COMMAS} commas, and \"$\" only at its start: more could take too long"
+    )]
+    TooCostly,
+}
+
+impl Filter {
+    /// The query as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the query selects anything of this body.
+    #[must_use]
+    pub fn accepts(&self, body: &LazyBody<'_>) -> bool {
+        body.value().is_some_and(|value| !self.query.query(value).is_empty())
+    }
+}
+
+impl FromStr for Filter {
+    type Err = InvalidFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFilter> {
+        if text.len() > MAX_LENGTH {
+            return Err(InvalidFilter::TooLong);
+        }
+        let query = JsonPath::parse(text).map_err(|error| InvalidFilter::Malformed(error.to_string()))?;
+        let Counts { roots, descents, commas } = Counts::of(text);
+        if roots > 1 || descents > 1 || commas > MAX_COMMAS {
+            return Err(InvalidFilter::TooCostly);
+        }
+        Ok(Self { text: text.into(), query: Arc::new(query) })
+    }
+}
+
+/// How often what multiplies the work stands outside of the strings of a valid
+/// query.
+#[derive(Default)]
+struct Counts {
+    roots: usize,
+    descents: usize,
+    commas: usize,
+}
+
+impl Counts {
+    fn of(text: &str) -> Self {
+        let (mut counts, mut quote, mut before) = (Self::default(), None, ' ');
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            match (quote, character) {
+                (Some(_), '\\') => drop(characters.next()),
+                (Some(open), _) if open == character => quote = None,
+                (Some(_), _) => {}
+                (None, '"' | '\'') => quote = Some(character),
+                (None, '$') => counts.roots += 1,
+                (None, ',') => counts.commas += 1,
+                (None, '.') if before == '.' => counts.descents += 1,
+                (None, _) => {}
+            }
+            before = character;
+        }
+        counts
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Filter({})", self.text)
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Filter {}
+
+/// A native body that is read when the first filter asks, and then once.
+#[derive(Debug)]
+pub struct LazyBody<'a> {
+    text: &'a [u8],
+    value: OnceCell<Option<Value>>,
+}
+
+impl<'a> LazyBody<'a> {
+    /// A body that is not read yet.
+    #[must_use]
+    pub const fn new(text: &'a [u8]) -> Self {
+        Self { text, value: OnceCell::new() }
+    }
+
+    fn value(&self) -> Option<&Value> {
+        self.value.get_or_init(|| serde_json::from_slice(self.text).ok()).as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BODY: &str = r#"{"type":"ticket.updated","data":{"quantity":80,"price":10.50,"status":"paid",
+        "tags":["vip","loge"],"seats":[{"row":"F","n":1},{"row":"G","n":22}]},"subject":{"id":"408218"}}"#;
+
+    fn accepts(query: &str) -> bool {
+        let filter: Filter = query.parse().unwrap_or_else(|error| panic!("{query}: {error}"));
+        filter.accepts(&LazyBody::new(BODY.as_bytes()))
+    }
+
+    #[test]
+    fn an_event_is_heard_if_the_query_selects_anything() {
+        for (query, heard) in [
+            ("$", true),
+            ("$.data.quantity", true),
+            ("$.data.colour", false),
+            ("$[?@.status == 'paid']", true),
+            ("$[?@.status == 'open']", false),
+            ("$[?@.quantity < 100 && @.quantity >= 80]", true),
+            ("$[?@.quantity > 80]", false),
+            ("$[?@.price == 10.5]", true),
+            ("$[?@.price > 10.49 && @.price < 11]", true),
+            ("$.data.seats[?@.n > 20 && @.row == 'G']", true),
+            ("$.data.seats[?@.n > 22]", false),
+            ("$.data.tags[?@ == 'vip']", true),
+            ("$..row", true),
+            ("$.data[?length(@) == 2]", true),
+            ("$[?count(@.seats[*]) == 2]", true),
+            ("$.subject[?@ == '408218']", true),
+            ("$[?@.id == '..$']", false),
+        ] {
+            assert_eq!(accepts(query), heard, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_query_or_costs_too_much_is_refused() {
+        let error = |query: &str| query.parse::<Filter>().expect_err(query);
+        for query in ["", "data.quantity", "$.", "$[", "$[?@.a = 1]", "$[?frob(@)]"] {
+            assert!(matches!(error(query), InvalidFilter::Malformed(_)), "{query}: {:?}", error(query));
+        }
+        // Regular expressions would be compiled for each thing looked at.
+        assert!(matches!(error("$[?match(@.a, 'b')]"), InvalidFilter::Malformed(_)));
+        let deep = format!("${}@{}", "[?@".repeat(300), "]".repeat(300));
+        assert!(matches!(error(&deep), InvalidFilter::TooLong | InvalidFilter::Malformed(_)));
+        for query in ["$[*,*,*][*,*,*][*,*]", "$..a..b", "$[?@.a == $.data.b]", "$..*[?@..x]", "$[?$.a]"] {
+            assert_eq!(error(query), InvalidFilter::TooCostly, "{query}");
+        }
+        assert_eq!(error(&format!("$.{}", "a".repeat(MAX_LENGTH))), InvalidFilter::TooLong);
+        assert!("$['..', \"$$..\", 'a\\'..,,,,,']".parse::<Filter>().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in "[$@.\\[\\]?*'\"a-z0-9=<>&|!() ]{0,40}") {
+            if let Ok(filter) = text.parse::<Filter>() {
+                let _ = filter.accepts(&LazyBody::new(BODY.as_bytes()));
+            }
+        }
+    }
+}
