@@ -355,13 +355,12 @@ fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
-/// One of Callboard's own events, about a webhook.
+/// One of Callboard's own events, about a webhook or a delivery.
 #[must_use]
 pub fn operational(
     id: EventId,
     what: Operational,
-    webhook_id: &str,
-    webhook_name: &str,
+    subject: Subject,
     data: &serde_json::Value,
     now: Timestamp,
 ) -> Event {
@@ -371,7 +370,7 @@ pub fn operational(
         event_type: EventType::Operational(what),
         occurred_at: now,
         occurred_at_given: true,
-        subject: Subject { id: webhook_id.to_owned(), name: Some(webhook_name.to_owned()) },
+        subject,
         related: Related::new(),
         actor: None,
         action: None,

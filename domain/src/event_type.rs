@@ -32,11 +32,23 @@ pub enum Operational {
     WebhookPing,
     /// A webhook was disabled because its receiver failed or asked for it.
     WebhookDisabled,
+    /// Several attempts in a row failed.
+    WebhookFailing,
+    /// A webhook that was told to fail works again.
+    WebhookRecovered,
+    /// A delivery was given up.
+    DeliveryExhausted,
 }
 
 impl Operational {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::WebhookPing, Self::WebhookDisabled];
+    pub const ALL: [Self; 5] = [
+        Self::WebhookPing,
+        Self::WebhookDisabled,
+        Self::WebhookFailing,
+        Self::WebhookRecovered,
+        Self::DeliveryExhausted,
+    ];
 
     /// The event type as text.
     #[must_use]
@@ -44,6 +56,9 @@ impl Operational {
         match self {
             Self::WebhookPing => "webhook.ping",
             Self::WebhookDisabled => "webhook.disabled",
+            Self::WebhookFailing => "webhook.failing",
+            Self::WebhookRecovered => "webhook.recovered",
+            Self::DeliveryExhausted => "delivery.exhausted",
         }
     }
 }

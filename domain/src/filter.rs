@@ -89,12 +89,11 @@ impl Counts {
             match (quote, character) {
                 (Some(_), '\\') => drop(characters.next()),
                 (Some(open), _) if open == character => quote = None,
-                (Some(_), _) => {}
                 (None, '"' | '\'') => quote = Some(character),
                 (None, '$') => counts.roots += 1,
                 (None, ',') => counts.commas += 1,
                 (None, '.') if before == '.' => counts.descents += 1,
-                (None, _) => {}
+                _ => {}
             }
             before = character;
         }

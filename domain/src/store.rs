@@ -339,8 +339,10 @@ pub trait WebhookStore: Send + Sync {
     ) -> Result<Option<Webhook>>;
 
     /// Notes since when a webhook has done nothing but fail; `None` when it
-    /// works again. No edit: the revision stays.
-    async fn set_failing_since(&self, key: WebhookKey, since: Option<Timestamp>) -> Result<()>;
+    /// works again. An earlier time that was noted before stays, and what is
+    /// noted now is returned. No edit: the revision stays.
+    async fn set_failing_since(&self, key: WebhookKey, since: Option<Timestamp>)
+    -> Result<Option<Timestamp>>;
 
     /// Deletes a webhook: it is gone from every method of this port but
     /// [`Self::webhook_or_deleted`], while its log stays until retention takes it. What waits is cancelled later, by

@@ -119,6 +119,8 @@ pub struct Settings {
     pub filter: Option<Filter>,
     /// When failed deliveries are tried again.
     pub retry: Policy,
+    /// Most requests a second, if there is such a bound.
+    pub rate_per_second: Option<f64>,
     /// Most requests at a time.
     pub max_in_flight: u32,
     /// Longest time for one attempt, connection and answer included.
@@ -240,6 +242,8 @@ pub struct SettingsDocument<'a> {
     filter: Option<&'a str>,
     #[serde(flatten)]
     retry: PolicyDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_second: Option<f64>,
     max_in_flight: u32,
     timeout_seconds: f64,
     headers: serde_json::Map<String, serde_json::Value>,
@@ -294,6 +298,7 @@ impl Settings {
                 },
                 Policy::Doubling { retries } => PolicyDocument::Doubling { retries: *retries },
             },
+            rate_per_second: self.rate_per_second,
             max_in_flight: self.max_in_flight,
             timeout_seconds: self.timeout.as_secs_f64(),
             headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
 
 use crate::http::{Answer, Client, Endpoint, Exchange};
-use crate::lanes::{Queued, Work};
+use crate::lanes::{Ended, Queued, Work};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -38,8 +38,8 @@ pub enum Verdict {
 pub struct Tried {
     /// What to write down.
     pub attempt: Attempt,
-    /// Whether the receiver asked never to be called again.
-    pub gone: bool,
+    /// What it says about the receiver.
+    pub ended: Ended,
 }
 
 /// Makes one attempt. Retries that double start from `retry_base`.
@@ -67,6 +67,7 @@ pub async fn attempt(
             (Verdict::GiveUp, None, Some(cause), detail)
         }
     };
+    let ended = ended(&verdict, status, cause);
     let number = queued.attempts + 1;
     let tries = queued.tries + 1;
     let wait = match &verdict {
@@ -93,7 +94,7 @@ pub async fn attempt(
         cause,
         detail,
     };
-    Tried { attempt, gone: verdict == Verdict::Gone }
+    Tried { attempt, ended }
 }
 
 /// A request up to the socket.
@@ -185,6 +186,19 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
     let now = Duration::from_secs(u64::try_from(now.as_second()).ok()?);
     Some(since_epoch.saturating_sub(now))
+}
+
+/// What an attempt says about its receiver.
+fn ended(verdict: &Verdict, status: Option<u16>, cause: Option<Cause>) -> Ended {
+    match (verdict, status, cause) {
+        (Verdict::Delivered, _, _) => Ended::Worked,
+        (Verdict::Gone, _, _) => Ended::Gone,
+        (_, Some(429 | 502..=504), _) | (_, None, Some(Cause::Timeout | Cause::ConnectTimeout)) => {
+            Ended::Overloaded
+        }
+        (_, Some(..=499), _) | (_, None, Some(Cause::Unrenderable)) => Ended::Refused,
+        _ => Ended::Down,
+    }
 }
 
 fn explain_status(status: u16) -> String {

@@ -10,7 +10,7 @@ use callboard_domain::store::{ByHand, RecordError, Result, StoreError};
 
 use crate::publish::Published;
 use crate::uncancelled::Uncancelled;
-use crate::{Engine, publish};
+use crate::{Engine, health, publish};
 
 /// Most deliveries that a job moves in one transaction, so that it never keeps
 /// publishers waiting.
@@ -64,10 +64,8 @@ impl Engine {
         };
         let now = self.clock.now();
         let id = EventId::generate(now, &mut *self.rng.lock());
-        let about = &target.webhook;
-        let (about_id, name) = (about.id.to_string(), &about.settings.name);
-        let ping =
-            event::operational(id, Operational::WebhookPing, &about_id, name, &serde_json::json!({}), now);
+        let about = health::subject(&target.webhook);
+        let ping = event::operational(id, Operational::WebhookPing, about, &serde_json::json!({}), now);
         let recorded = publish::record(Arc::clone(self), tenant, vec![ping], vec![vec![target]]);
         match Uncancelled::new(recorded).await {
             Ok(mut published) => Ok(published.pop()),

@@ -28,17 +28,30 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// not noted.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+type Heap = Mutex<BinaryHeap<Reverse<(Timestamp, WebhookKey)>>>;
+
 /// When which lane has something due in the store.
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
-    entries: Mutex<BinaryHeap<Reverse<(Timestamp, WebhookKey)>>>,
+    entries: Heap,
+    /// Lanes that hold something and rest until that time.
+    resting: Heap,
     changed: Notify,
 }
 
 impl Agenda {
     /// Notes that the store holds something for this lane that is due at `due`.
     pub(crate) fn add(&self, due: Timestamp, lane: WebhookKey) {
-        let mut entries = self.entries.lock();
+        self.put(&self.entries, due, lane);
+    }
+
+    /// Notes that this lane holds something that may be sent from `until` on.
+    pub(crate) fn rest(&self, until: Timestamp, lane: WebhookKey) {
+        self.put(&self.resting, until, lane);
+    }
+
+    fn put(&self, heap: &Heap, due: Timestamp, lane: WebhookKey) {
+        let mut entries = heap.lock();
         let first = entries.peek().is_none_or(|Reverse((earliest, _))| due < *earliest);
         entries.push(Reverse((due, lane)));
         drop(entries);
@@ -49,7 +62,16 @@ impl Agenda {
 
     /// Takes the lanes that are due at `now`, each once.
     fn due(&self, now: Timestamp) -> Vec<WebhookKey> {
-        let mut entries = self.entries.lock();
+        Self::take(&self.entries, now)
+    }
+
+    /// Takes the lanes that have rested, each once.
+    fn rested(&self, now: Timestamp) -> Vec<WebhookKey> {
+        Self::take(&self.resting, now)
+    }
+
+    fn take(heap: &Heap, now: Timestamp) -> Vec<WebhookKey> {
+        let mut entries = heap.lock();
         let mut lanes = Vec::new();
         while lanes.len() < LANES_PER_CLAIM
             && let Some(Reverse((due, lane))) = entries.peek().copied()
@@ -65,7 +87,8 @@ impl Agenda {
 
     /// When the next lane is due.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.entries.lock().peek().map(|Reverse((due, _))| *due)
+        let first = |heap: &Heap| heap.lock().peek().map(|Reverse((due, _))| *due);
+        [first(&self.entries), first(&self.resting)].into_iter().flatten().min()
     }
 }
 
@@ -75,6 +98,9 @@ impl Agenda {
 /// When the store can't be read or written; the lanes are noted again.
 pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
     let now = engine.clock.now();
+    for lane in engine.agenda.rested(now).into_iter().filter_map(|key| engine.lanes.get(key)) {
+        engine.pump(&lane);
+    }
     let mut claiming: HashMap<WebhookKey, Arc<Lane>> = HashMap::new();
     let mut requests = Vec::new();
     let mut served = Ok(());

@@ -19,12 +19,21 @@ use parking_lot::Mutex;
 use crate::health::Turn;
 use crate::target::Target;
 
+mod pace;
+
+pub use pace::Ended;
+use pace::{Hold, Pace};
+
 /// What a queued delivery costs beside its body, in bytes.
 const ENTRY_BYTES: usize = 256;
 
 /// A lane whose last attempt failed holds this many times what may be under
 /// way, so that sick receivers do not fill the memory that healthy ones need.
 const SICK_FACTOR: usize = 4;
+
+/// Failures in a row after which a webhook is said to fail: fewer may be a
+/// restart of its receiver.
+const FAILING_AFTER: u32 = 5;
 
 const SHARDS: usize = 16;
 
@@ -174,6 +183,13 @@ struct LaneState {
     sick: bool,
     /// Since when there was nothing but failures.
     failing_since: Option<Timestamp>,
+    /// How many attempts failed in a row, as far as this lane knows.
+    failures: u32,
+    /// Whether somebody was told that the webhook fails.
+    told_failing: bool,
+    pace: Pace,
+    /// Until when it rests, as whoever asked for work was told.
+    rests_until: Option<Timestamp>,
     /// Nothing more is handed out: the process is about to end.
     closed: bool,
     used_at: Duration,
@@ -203,6 +219,12 @@ impl Lane {
             not_before: Timestamp::MIN,
             sick: target.webhook.failing_since.is_some(),
             failing_since: target.webhook.failing_since,
+            failures: 0,
+            // Perhaps not, but then it recovers without having failed, which
+            // is better than failing without ever recovering.
+            told_failing: target.webhook.failing_since.is_some(),
+            pace: Pace::new(target.webhook.settings.max_in_flight),
+            rests_until: None,
             closed: false,
             used_at: Duration::ZERO,
         };
@@ -250,27 +272,49 @@ impl Lane {
     }
 
     /// Takes the next delivery, if one waits and one more may be under way.
-    pub fn take(&self) -> Option<Work> {
-        let mut state = self.state.lock();
-        let most = usize::try_from(state.target.webhook.settings.max_in_flight).unwrap_or(usize::MAX);
-        if state.in_flight >= most || state.closed || !state.target.is_called() {
-            return None;
+    ///
+    /// # Errors
+    /// When there is none to take: the time before which there will be none,
+    /// if what waits here waits for that, and nobody was told so yet.
+    pub fn take(&self, now: Timestamp) -> Result<Work, Option<Timestamp>> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed || !state.target.is_called() || state.queue.is_empty() {
+            return Err(None);
         }
-        let queued = state.queue.pop_front()?;
+        let settings = &state.target.webhook.settings;
+        match state.pace.begin(now, state.in_flight, settings.max_in_flight, settings.rate_per_second) {
+            Ok(()) => {}
+            Err(Hold::Place) => return Err(None),
+            Err(Hold::Until(until)) => {
+                // Who was told an earlier time comes back then, and asks again.
+                let is_told = state.rests_until.is_some_and(|told| told > now && told <= until);
+                state.rests_until = Some(until);
+                return Err((!is_told).then_some(until));
+            }
+        }
+        let queued = state.queue.pop_front().ok_or(None)?;
         state.in_flight += 1;
         self.budget.give(queued.bytes());
-        let refill = state.stored_due.is_some() && !state.claiming && state.held() <= self.limit(&state) / 2;
-        Some(Work { queued, target: Arc::clone(&state.target), refill })
+        let refill = state.stored_due.is_some() && !state.claiming && state.held() <= self.limit(state) / 2;
+        Ok(Work { queued, target: Arc::clone(&state.target), refill })
     }
 
-    /// An attempt handed out by [`Self::take`] is over.
-    pub fn finished(&self, failed: bool, gone: bool, now: Timestamp, elapsed: Duration) -> Turn {
+    /// An attempt handed out by [`Self::take`], which began at `began`, is over.
+    pub fn finished(&self, ended: Ended, began: Timestamp, now: Timestamp, elapsed: Duration) -> Turn {
         let mut state = self.state.lock();
+        let failed = ended.failed();
         state.in_flight -= 1;
+        state.pace.ended(ended, began, now);
         state.sick = failed;
         state.used_at = elapsed;
+        state.failures = if failed { state.failures.saturating_add(1) } else { 0 };
         match (failed, state.failing_since) {
-            _ if gone => Turn::Gone,
+            _ if ended == Ended::Gone => Turn::Gone,
+            (true, Some(since)) if state.failures >= FAILING_AFTER && !state.told_failing => {
+                state.told_failing = true;
+                Turn::Failing(since)
+            }
             (true, Some(since)) => Turn::FailsSince(since),
             (true, None) => {
                 state.failing_since = Some(now);
@@ -278,10 +322,17 @@ impl Lane {
             }
             (false, Some(_)) => {
                 state.failing_since = None;
-                Turn::Recovered
+                Turn::Recovered { told: std::mem::take(&mut state.told_failing) }
             }
             (false, None) => Turn::None,
         }
+    }
+
+    /// Takes over since when the webhook fails, where that is longer than this
+    /// lane remembers.
+    pub fn fails_since(&self, since: Timestamp) {
+        let mut state = self.state.lock();
+        state.failing_since = state.failing_since.map(|known| known.min(since));
     }
 
     /// Notes that the store holds something for this lane that is due at
@@ -350,6 +401,9 @@ impl Lane {
         let mut state = self.state.lock();
         // An edit of the status by hand starts the count of failures anew.
         state.failing_since = target.webhook.failing_since;
+        if state.failing_since.is_none() {
+            (state.failures, state.told_failing) = (0, false);
+        }
         state.target = target;
         if state.target.is_called() { Vec::new() } else { self.drain(&mut state) }
     }

@@ -13,6 +13,7 @@ use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::Attempt;
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
+use callboard_domain::matching::Reach;
 use callboard_domain::store::{RecordError, Result, Store};
 use parking_lot::Mutex;
 use rand::Rng;
@@ -41,8 +42,9 @@ pub use publish::Published;
 
 use crate::dispatcher::Agenda;
 use crate::http::Client;
-use crate::lanes::{Lane, Lanes};
+use crate::lanes::{Lane, Lanes, Work};
 use crate::registry::Registry;
+use crate::target::Target;
 use crate::uncancelled::Uncancelled;
 
 /// How long a stop waits for attempts that are under way.
@@ -144,10 +146,26 @@ impl Engine {
         tenant: TenantKey,
         events: Vec<Event>,
     ) -> Result<Vec<Published>, RecordError> {
-        let targets = self.registry.matches(tenant, &events).await?;
-        let targets =
-            targets.into_iter().map(|found| found.into_iter().map(|(target, _)| target).collect()).collect();
+        let targets = self.targets(tenant, &events, None).await?;
         Uncancelled::new(publish::record(Arc::clone(self), tenant, events, targets)).await
+    }
+
+    /// The webhooks that hear each of `events`, but for one.
+    pub(crate) async fn targets(
+        &self,
+        tenant: TenantKey,
+        events: &[Event],
+        except: Option<WebhookKey>,
+    ) -> Result<Vec<Vec<Arc<Target>>>> {
+        let found = self.registry.matches(tenant, events).await?;
+        let others = |found: Vec<(Arc<Target>, Reach)>| {
+            found
+                .into_iter()
+                .map(|(target, _)| target)
+                .filter(|target| Some(target.key()) != except)
+                .collect()
+        };
+        Ok(found.into_iter().map(others).collect())
     }
 
     /// Obeys a webhook as the store has it now: to be called after each change.
@@ -226,9 +244,21 @@ impl Engine {
 
     /// Sets as many attempts going as the lane allows.
     pub(crate) fn pump(self: &Arc<Self>, lane: &Arc<Lane>) {
-        while let Some(work) = lane.take() {
+        while let Some(work) = self.next_work(lane) {
             self.runners.spawn(runner::run(Arc::clone(self), Arc::clone(lane), work));
         }
+    }
+
+    /// The next work of a lane. Where it has to rest first, the dispatcher will
+    /// come back to it.
+    pub(crate) fn next_work(&self, lane: &Lane) -> Option<Work> {
+        lane.take(self.clock.now())
+            .map_err(|rests| {
+                if let Some(until) = rests {
+                    self.agenda.rest(until, lane.key());
+                }
+            })
+            .ok()
     }
 
     /// Brings what is due in the store into the lanes, once; returns when the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callboard_domain::id::{DeliveryKey, WebhookKey};
 
-use crate::lanes::{Lane, Work};
+use crate::lanes::{Ended, Lane, Work};
 use crate::{Engine, attempt, health};
 
 /// Gives the lane's place back however the attempt ends. If it ends by a panic,
@@ -18,7 +18,8 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(lost) = self.delivery.take() {
-            self.lane.finished(true, false, self.engine.clock.now(), self.engine.clock.elapsed());
+            let now = self.engine.clock.now();
+            self.lane.finished(Ended::Down, now, now, self.engine.clock.elapsed());
             self.engine.lost.lock().push(lost);
         }
     }
@@ -34,7 +35,8 @@ pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work) {
             Place { engine: &engine, lane: &lane, delivery: Some((work.queued.delivery, lane.key())) };
         let retry_base = engine.options.openticket_retry_base;
         let tried = attempt::attempt(&work, &engine.client, &*engine.clock, &engine.rng, retry_base).await;
-        let failed = tried.attempt.cause.is_some();
+        let began = tried.attempt.started_at;
+        health::exhausted(&engine, &work, &tried.attempt).await;
         // The channel is bounded: this waits when outcomes can't be written, and
         // fails when the engine has stopped.
         let written = engine.outcomes.send(tried.attempt).await.is_ok();
@@ -43,12 +45,12 @@ pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work) {
         }
         drop(place);
         if written {
-            let turn = lane.finished(failed, tried.gone, engine.clock.now(), engine.clock.elapsed());
+            let turn = lane.finished(tried.ended, began, engine.clock.now(), engine.clock.elapsed());
             if let Err(error) = health::act(&engine, &work.target, turn).await {
                 tracing::warn!(%error, webhook = %work.target.webhook.id, "can't note how the webhook fares");
             }
         }
-        match lane.take() {
+        match engine.next_work(&lane) {
             Some(next) => work = next,
             None => return,
         }

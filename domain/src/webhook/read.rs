@@ -113,6 +113,7 @@ impl Reader<'_, '_> {
             ),
             filter: self.optional("filter", |base| base.filter.clone(), parsed::<Filter>),
             retry: self.policy(dialect),
+            rate_per_second: self.optional("rate_per_second", |base| base.rate_per_second, read_rate),
             max_in_flight: self
                 .or_default("max_in_flight", |base| base.max_in_flight, read_max_in_flight)
                 .unwrap_or(16),
@@ -178,7 +179,7 @@ impl Reader<'_, '_> {
     /// Members whose meaning is settled but which nothing obeys yet: taking
     /// them silently would promise what is not kept.
     fn refuse_what_is_to_come(&mut self) {
-        for (name, neutral) in [("ordering", "\"none\""), ("collapse", "\"none\""), ("rate_per_second", "")] {
+        for (name, neutral) in [("ordering", "\"none\""), ("collapse", "\"none\"")] {
             if self.members.get(name).is_some_and(|raw| raw.get() != neutral) {
                 self.faults.member(name, "is not available in this version; leave it out");
             }
@@ -265,6 +266,15 @@ fn read_retry(raw: &RawValue, faults: &mut Faults) -> Option<Schedule> {
         let seconds: Vec<f64> = typed(schedule, "an array of seconds, such as [5, 300]", faults)?;
         Schedule::from_seconds(&seconds).map_err(|invalid| faults.here(invalid)).ok()
     })
+}
+
+fn read_rate(raw: &RawValue, faults: &mut Faults) -> Option<f64> {
+    let rate: Option<f64> = serde_json::from_str(raw.get()).ok();
+    let rate = rate.filter(|rate| (0.01..=10_000.0).contains(rate));
+    if rate.is_none() {
+        faults.here("must be a number from 0.01 to 10000");
+    }
+    rate
 }
 
 fn read_max_in_flight(raw: &RawValue, faults: &mut Faults) -> Option<u32> {

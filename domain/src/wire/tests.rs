@@ -86,7 +86,8 @@ pub(super) fn example(resource: Resource, trigger: Trigger) -> StoredEvent {
 fn ping() -> StoredEvent {
     let id = "ping-1".parse().expect("an id");
     let about = WebhookId::from_bytes([0x5a; 16]).to_string();
-    stored(event::operational(id, Operational::WebhookPing, &about, "Ours", &json!({}), at()))
+    let about = event::Subject { id: about, name: Some("Ours".to_owned()) };
+    stored(event::operational(id, Operational::WebhookPing, about, &json!({}), at()))
 }
 
 /// Compares a message with what was agreed to: its headers, and its body as it

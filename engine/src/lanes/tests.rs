@@ -79,15 +79,15 @@ fn what_does_not_fit_waits_behind_what_does() {
     lane.fill(queued(1), Duration::ZERO);
     lane.fill(queued(2), Duration::ZERO);
     lane.note_stored(at(10));
-    assert!(lane.take().is_some() && lane.take().is_some());
+    assert!(lane.take(at(0)).is_ok() && lane.take(at(0)).is_ok());
     assert!(!lane.reserve(BODY), "newer deliveries must not overtake the stored one");
-    lane.finished(false, false, at(10), Duration::ZERO);
+    lane.finished(Ended::Worked, at(10), at(10), Duration::ZERO);
     assert_eq!(lane.begin_claim(at(9)), None, "it is not due yet");
     assert_eq!(lane.begin_claim(at(10)), Some(2));
     assert_eq!(lane.begin_claim(at(10)), None, "one claim at a time");
     assert_eq!(lane.claimed(vec![claimed(3)], None, at(10)), None);
     assert!(lane.reserve(BODY), "the backlog is drained");
-    assert_eq!(lane.take().map(|work| work.queued.delivery), Some(DeliveryKey(3)));
+    assert_eq!(lane.take(at(0)).ok().map(|work| work.queued.delivery), Some(DeliveryKey(3)));
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn a_paused_webhook_is_handed_nothing_and_gives_back_what_waits() {
     lane.fill(queued(1), Duration::ZERO);
     assert_eq!(lane.update(target(2, Status::Paused)), [DeliveryKey(1)]);
     lane.fill(queued(2), Duration::ZERO);
-    assert!(lane.take().is_none() && !lane.reserve(BODY));
+    assert!(lane.take(at(0)).is_err() && !lane.reserve(BODY));
     assert_eq!(lane.update(target(2, Status::Active)), []);
-    assert_eq!(lane.take().map(|work| work.queued.delivery), Some(DeliveryKey(2)));
+    assert_eq!(lane.take(at(0)).ok().map(|work| work.queued.delivery), Some(DeliveryKey(2)));
     assert_eq!(lanes.memory_left(), 10 * (BODY + ENTRY_BYTES));
 }
 
@@ -129,8 +129,8 @@ fn a_sick_lane_holds_less() {
     let (_, lane) = lanes(100, 100);
     assert!(lane.reserve(BODY));
     lane.fill(queued(1), Duration::ZERO);
-    assert!(lane.take().is_some());
-    assert_eq!(lane.finished(true, false, at(5), Duration::ZERO), Turn::BeganToFail(at(5)));
+    assert!(lane.take(at(0)).is_ok());
+    assert_eq!(lane.finished(Ended::Down, at(5), at(5), Duration::ZERO), Turn::BeganToFail(at(5)));
     assert_eq!((0..100).filter(|_| lane.reserve(BODY)).count(), 2 * SICK_FACTOR);
 }
 
@@ -140,14 +140,21 @@ fn turns_tell_first_failure_and_first_success() {
     let finish = |failed, now| {
         assert!(lane.reserve(BODY));
         lane.fill(queued(1), Duration::ZERO);
-        assert!(lane.take().is_some());
-        lane.finished(failed, false, at(now), Duration::ZERO)
+        assert!(lane.take(at(0)).is_ok());
+        lane.finished(if failed { Ended::Down } else { Ended::Worked }, at(now), at(now), Duration::ZERO)
     };
     assert_eq!(finish(false, 1), Turn::None);
     assert_eq!(finish(true, 2), Turn::BeganToFail(at(2)));
     assert_eq!(finish(true, 3), Turn::FailsSince(at(2)));
-    assert_eq!(finish(false, 4), Turn::Recovered);
+    assert_eq!(finish(false, 4), Turn::Recovered { told: false });
     assert_eq!(finish(false, 5), Turn::None);
+    assert_eq!(finish(true, 6), Turn::BeganToFail(at(6)));
+    for second in 7..10 {
+        assert_eq!(finish(true, second), Turn::FailsSince(at(6)));
+    }
+    assert_eq!(finish(true, 10), Turn::Failing(at(6)), "the fifth in a row, and told once");
+    assert_eq!(finish(true, 11), Turn::FailsSince(at(6)));
+    assert_eq!(finish(false, 12), Turn::Recovered { told: true });
 }
 
 #[test]
@@ -221,13 +228,13 @@ proptest! {
                     reserved -= 1;
                 }
                 Step::Take => {
-                    if let Some(work) = lane.take() {
+                    if let Ok(work) = lane.take(at(0)) {
                         prop_assert_eq!(Some(work.queued.delivery), waiting.pop_front());
                         in_flight += 1;
                     }
                 }
                 Step::Finish(failed) if in_flight > 0 => {
-                    lane.finished(failed, false, at(0), Duration::ZERO);
+                    lane.finished(if failed { Ended::Down } else { Ended::Worked }, at(0), at(0), Duration::ZERO);
                     in_flight -= 1;
                 }
                 Step::NoteStored(due) => drop(lane.note_stored(at(due))),

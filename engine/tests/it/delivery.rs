@@ -11,7 +11,7 @@ use callboard_domain::delivery::State;
 use callboard_domain::event::read_events;
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId};
 use callboard_domain::signing::Secret;
-use callboard_domain::store::{Edited, NewWebhook, Store};
+use callboard_domain::store::{Edited, EventFilter, NewWebhook, Page, Store};
 use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions};
@@ -309,4 +309,158 @@ async fn five_days_of_nothing_but_failures_disable_a_webhook_and_others_hear_of_
     assert!(disabled.disabled_reason.is_some_and(|reason| reason.contains("nothing but failures")));
     world.stop().await;
     assert_eq!((gate.waiting(), watcher.waiting()), (0, 0), "it hears nothing, least of all about itself");
+}
+
+#[tokio::test]
+async fn others_hear_how_a_webhook_fares_and_it_never_hears_of_itself() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([500, 500, 500, 500, 500, 500, 200, 200]).await);
+    let mut watcher = Gate::open([]).await;
+    let world = World::start(&folder, Options::default()).await;
+    let failing = world
+        .make(&format!(
+            r#"{{"url": "{}", "events": ["order.*", "webhook.*", "delivery.*"], "retry": {{"schedule_seconds": []}}}}"#,
+            gate.url()
+        ))
+        .await;
+    world
+        .make(&format!(r#"{{"url": "{}", "events": ["webhook.*", "delivery.exhausted"]}}"#, watcher.url()))
+        .await;
+    let mut told = Vec::new();
+    for number in 0..8 {
+        let delivery = world.publish(&format!("e{number}")).await.first_delivery;
+        gate.arrived().await;
+        world.until(delivery, if number < 6 { State::Failed } else { State::Delivered }).await;
+        let notices = match number {
+            4 => 2,
+            0..=6 => 1,
+            _ => 0,
+        };
+        for _ in 0..notices {
+            told.push(watcher.arrived().await);
+        }
+    }
+    assert_eq!(told.iter().filter(|head| head.contains("-exhausted-1\r\n")).count(), 6, "{told:?}");
+    let about = async |what: &str| {
+        let filter = EventFilter { type_name: Some(what.to_owned()), ..EventFilter::default() };
+        let listed = world.store.list_events(world.tenant, filter, Page { limit: 100, after: None }).await;
+        listed.unwrap().items
+    };
+    for (what, count) in [("delivery.exhausted", 6), ("webhook.failing", 1), ("webhook.recovered", 1)] {
+        let notices = about(what).await;
+        assert_eq!(notices.len(), count, "{what}");
+        for notice in notices {
+            assert_eq!(notice.deliveries, 1, "{what}: to the other one only");
+            assert!(String::from_utf8_lossy(&notice.body).contains(&failing.id.to_string()), "{notice:?}");
+        }
+    }
+    world.stop().await;
+    assert_eq!((gate.waiting(), watcher.waiting()), (0, 0));
+}
+
+#[tokio::test]
+async fn webhooks_that_fail_to_hear_of_failures_come_to_an_end() {
+    let folder = Folder::new();
+    let (mut one, mut other) = (Gate::open([500; 8]).await, Gate::open([500; 8]).await);
+    let world = World::start(&folder, Options::default()).await;
+    for gate in [&one, &other] {
+        let text = format!(
+            r#"{{"url": "{}", "events": ["order.*", "delivery.*"], "retry": {{"schedule_seconds": []}}}}"#,
+            gate.url()
+        );
+        world.make(&text).await;
+    }
+    let published = world.publish("e").await;
+    for index in 0..2 {
+        world.until(DeliveryKey(published.first_delivery.0 + index), State::Failed).await;
+    }
+    for gate in [&mut one, &mut other] {
+        gate.arrived().await;
+        let notice = gate.arrived().await;
+        assert!(notice.contains("-exhausted-1\r\n"), "{notice}");
+    }
+    world.stop().await;
+    assert_eq!((one.waiting(), other.waiting()), (0, 0), "nobody is told that telling failed");
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_and_nothing_is_forgotten() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "rate_per_second": 0.5"#).await;
+    let mut deliveries = Vec::new();
+    for number in 0..5 {
+        deliveries.push(world.publish(&format!("e{number}")).await.first_delivery);
+    }
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        assert!(gate.arrived().await.contains(&format!("webhook-id: e{number}\r\n")));
+        world.until(delivery, State::Delivered).await;
+        world.engine.step().await.unwrap();
+        assert_eq!(gate.waiting(), 0, "not before its time");
+        world.clock.advance(Duration::from_secs(2));
+        world.engine.step().await.unwrap();
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_breaker_is_open_deliveries_wait_without_spending_attempts() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([500; 21]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "retry": {"schedule_seconds": []}"#).await;
+    for number in 0..21 {
+        if number == 20 {
+            world.clock.advance(Duration::from_secs(10));
+        }
+        let delivery = world.publish(&format!("e{number}")).await.first_delivery;
+        gate.arrived().await;
+        world.until(delivery, State::Failed).await;
+    }
+    let waiting = [world.publish("w1").await.first_delivery, world.publish("w2").await.first_delivery];
+    world.clock.advance(Duration::from_millis(4_999));
+    world.engine.step().await.unwrap();
+    for delivery in waiting {
+        let (summary, log) = world.store.delivery(world.tenant, delivery).await.unwrap().unwrap();
+        assert_eq!((summary.state, log.len()), (State::Pending, 0));
+    }
+    assert_eq!(gate.waiting(), 0);
+    world.clock.advance(Duration::from_millis(1));
+    world.engine.step().await.unwrap();
+    for (delivery, id) in waiting.into_iter().zip(["w1", "w2"]) {
+        assert!(
+            gate.arrived().await.contains(&format!("webhook-id: {id}\r\n")),
+            "the probe, and then the rest"
+        );
+        world.until(delivery, State::Delivered).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_less_gets_less_at_a_time() {
+    let (folder, mut gate) = (Folder::new(), Gate::closed([429; 4]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "max_in_flight": 4, "retry": {"schedule_seconds": []}"#).await;
+    let mut failed = Vec::new();
+    for number in 0..4 {
+        failed.push(world.publish(&format!("e{number}")).await.first_delivery);
+        gate.arrived().await;
+    }
+    gate.open_wide();
+    for delivery in failed {
+        world.until(delivery, State::Failed).await;
+    }
+    gate.shut();
+    let mut later = Vec::new();
+    for number in 4..10 {
+        later.push(world.publish(&format!("e{number}")).await.first_delivery);
+    }
+    for _ in 0..2 {
+        gate.arrived().await;
+    }
+    assert_eq!(world.engine.load(), (4, 2), "half of what was allowed is under way");
+    gate.open_wide();
+    for delivery in later {
+        world.until(delivery, State::Delivered).await;
+    }
+    world.stop().await;
 }

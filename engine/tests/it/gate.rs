@@ -56,6 +56,11 @@ impl Gate {
         format!("http://{}/", self.address)
     }
 
+    /// Holds answers back again.
+    pub(crate) fn shut(&self) {
+        self.open.send_replace(false);
+    }
+
     /// Lets all answers go.
     pub(crate) fn open_wide(&self) {
         self.open.send_replace(true);

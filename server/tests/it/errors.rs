@@ -147,7 +147,7 @@ fn bad_webhooks_are_refused_fault_by_fault() {
                 "headers": {{"Host": "x", "webhook-id": "1", "X-A": "a\nb"}}, "authorization_header": "",
                 "signature": "rsa", "enabled": "yes", "dialect": "morse", "triggered_by_related": 1,
                 "identifier": "", "name": "", "filter": "quantity", "ordering": "subject", "collapse": "latest",
-                "rate_per_second": 1, "colour": "red"}}"#
+                "rate_per_second": 0, "colour": "red"}}"#
             ),
             &[
                 "/authorization_header",

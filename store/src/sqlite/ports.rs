@@ -156,7 +156,11 @@ impl WebhookStore for SqliteStore {
         self.writer.run(FEW, move |write| webhooks::disable(write, key, &reason, now)).await
     }
 
-    async fn set_failing_since(&self, key: WebhookKey, since: Option<Timestamp>) -> Result<()> {
+    async fn set_failing_since(
+        &self,
+        key: WebhookKey,
+        since: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>> {
         self.writer.run(FEW, move |write| webhooks::set_failing_since(write, key, since)).await
     }
 

@@ -111,9 +111,11 @@ pub(super) fn set_failing_since(
     write: &mut Write<'_>,
     key: WebhookKey,
     since: Option<Timestamp>,
-) -> Result<(), Failure> {
-    let sql = "UPDATE webhooks SET failing_since = ?2 WHERE key = ?1";
-    sql::run(write.conn, sql, (key.0, since.map(micros))).map(drop)
+) -> Result<Option<Timestamp>, Failure> {
+    let sql = "UPDATE webhooks SET failing_since = iif(?2 IS NULL, NULL, ifnull(failing_since, ?2))
+               WHERE key = ?1 RETURNING failing_since";
+    let noted = sql::value::<Option<i64>>(write.conn, sql, (key.0, since.map(micros)))?;
+    timestamp_option(noted.flatten())
 }
 
 fn key_of(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<i64>, Failure> {

@@ -84,7 +84,10 @@ pub(crate) async fn disabling_tells_why_until_the_status_changes(world: World) {
     let tenant = world.tenant("acme").await;
     let made = world.webhook(tenant).await;
     assert_eq!((made.disabled_reason.as_ref(), made.failing_since), (None, None));
-    world.store.set_failing_since(made.key, Some(at(5))).await.expect("noted");
+    assert_eq!(world.store.set_failing_since(made.key, Some(at(5))).await, Ok(Some(at(5))));
+    assert_eq!(world.store.set_failing_since(made.key, Some(at(7))).await, Ok(Some(at(5))), "it fails since");
+    assert_eq!(world.store.set_failing_since(made.key, None).await, Ok(None));
+    assert_eq!(world.store.set_failing_since(made.key, Some(at(5))).await, Ok(Some(at(5))));
     let failing = world.store.webhook_by_key(made.key).await.expect("no error").expect("the webhook");
     assert_eq!((failing.failing_since, failing.revision), (Some(at(5)), made.revision));
 

@@ -73,6 +73,7 @@ pub struct WebhookView {
     ordering: &'static str,
     #[schema(example = "none")]
     collapse: &'static str,
+    /// Most requests a second.
     rate_per_second: Option<f64>,
     /// Most requests at a time.
     max_in_flight: u32,
@@ -152,7 +153,7 @@ impl WebhookView {
             retry: RetryView { schedule_seconds: settings.retry.seconds(retry_base) },
             ordering: "none",
             collapse: "none",
-            rate_per_second: None,
+            rate_per_second: settings.rate_per_second,
             max_in_flight: settings.max_in_flight,
             timeout_seconds: settings.timeout.as_secs_f64(),
             headers: settings.headers.iter().cloned().collect(),
@@ -212,6 +213,8 @@ pub struct WebhookInput {
     /// A JSONPath query (RFC 9535) on the native body, at most 1,024 bytes.
     filter: Option<String>,
     retry: Option<RetryView>,
+    /// Most requests a second, 0.01 to 10,000.
+    rate_per_second: Option<f64>,
     max_in_flight: Option<u32>,
     timeout_seconds: Option<f64>,
     headers: Option<BTreeMap<String, String>>,
