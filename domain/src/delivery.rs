@@ -104,11 +104,13 @@ pub enum Cause {
     Unrenderable,
     /// Somebody cancelled it, or the webhook is gone.
     Cancelled,
+    /// A newer update took its place.
+    Superseded,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Dns,
         Self::Blocked,
         Self::Connect,
@@ -120,6 +122,7 @@ impl Cause {
         Self::Status,
         Self::Unrenderable,
         Self::Cancelled,
+        Self::Superseded,
     ];
 }
 

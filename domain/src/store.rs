@@ -77,6 +77,21 @@ pub struct NewDelivery {
     /// Whether the caller holds a place for it in its lane and will send it
     /// without claiming it. Otherwise it is due at once, to whoever claims it.
     pub leased: bool,
+    /// Whether it has to wait for others.
+    pub order: Order,
+}
+
+/// Whether deliveries of a webhook wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// They don't.
+    Free,
+    /// Those about one subject go in the order of acceptance, the next when the
+    /// one before is over, and that is on disk.
+    BySubject {
+        /// It may be skipped when a newer one of this kind waits behind it.
+        collapses: bool,
+    },
 }
 
 /// What became of one event of a batch.
@@ -92,6 +107,9 @@ pub struct Recorded {
     pub duplicate: bool,
     /// See [`StoredEvent::quantity_diff`].
     pub quantity_diff: Option<i64>,
+    /// Which of its deliveries, counted in the order given, wait behind another
+    /// one: the caller does not hold them, whatever it asked for.
+    pub behind: Vec<usize>,
 }
 
 /// Why a batch of events was not recorded.
@@ -223,8 +241,9 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Vec<LaneClaim>>;
 
     /// Writes attempts down and moves their deliveries on. A delivery that was
-    /// cancelled meanwhile stays cancelled, unless it was delivered.
-    async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>) -> Result<()>;
+    /// cancelled meanwhile stays cancelled, unless it was delivered. Returns the
+    /// lanes in which what waited behind one of them is due now.
+    async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>, now: Timestamp) -> Result<Vec<WebhookKey>>;
 
     /// Gives leased deliveries back unattempted: they are due at once.
     async fn release(&self, deliveries: Vec<DeliveryKey>, now: Timestamp) -> Result<()>;
@@ -258,8 +277,8 @@ pub trait DeliveryStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<ByHand>>;
 
-    /// Calls one delivery off: a pending or waiting one, leased or not,
-    /// becomes cancelled.
+    /// Calls one delivery off: a pending or waiting one becomes cancelled. One
+    /// that is leased does too, unless others may wait behind it in order.
     async fn cancel_delivery(
         &self,
         tenant: TenantKey,

@@ -13,6 +13,7 @@ use crate::id::{TenantKey, WebhookId, WebhookKey};
 use crate::resource::Resource;
 use crate::retry::Policy;
 use crate::signing::{Scheme, Secret};
+use crate::store::Order;
 use crate::trigger::Trigger;
 use crate::wire::Dialect;
 use crate::wire::ingresse::Hook;
@@ -119,6 +120,10 @@ pub struct Settings {
     pub filter: Option<Filter>,
     /// When failed deliveries are tried again.
     pub retry: Policy,
+    /// Whether deliveries about one subject go in order.
+    pub ordering: Ordering,
+    /// Whether updates that are out of date are skipped.
+    pub collapse: Collapse,
     /// Most requests a second, if there is such a bound.
     pub rate_per_second: Option<f64>,
     /// Most requests at a time.
@@ -131,6 +136,50 @@ pub struct Settings {
     pub authorization_header: Option<Confidential>,
     /// How deliveries are signed.
     pub signature: Scheme,
+}
+
+/// Whether deliveries wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    /// They run in parallel.
+    #[default]
+    None,
+    /// Those about one subject go strictly in the order of acceptance.
+    Subject,
+}
+
+impl Ordering {
+    /// The name used in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Subject => "subject",
+        }
+    }
+}
+
+/// Whether an update that waits behind a newer one is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collapse {
+    /// Each is delivered.
+    #[default]
+    None,
+    /// Only the latest is.
+    Latest,
+}
+
+impl Collapse {
+    /// The name used in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Latest => "latest",
+        }
+    }
 }
 
 /// What a webhook subscribes to; the variant is its dialect.
@@ -242,6 +291,8 @@ pub struct SettingsDocument<'a> {
     filter: Option<&'a str>,
     #[serde(flatten)]
     retry: PolicyDocument,
+    ordering: Ordering,
+    collapse: Collapse,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_per_second: Option<f64>,
     max_in_flight: u32,
@@ -273,6 +324,18 @@ struct RetryDocument {
 }
 
 impl Settings {
+    /// How a delivery of an event of this type waits for others.
+    #[must_use]
+    pub fn order(&self, event_type: &EventType) -> Order {
+        match self.ordering {
+            Ordering::None => Order::Free,
+            Ordering::Subject => {
+                let is_update = matches!(event_type, EventType::Known(_, Trigger::Update));
+                Order::BySubject { collapses: is_update && self.collapse == Collapse::Latest }
+            }
+        }
+    }
+
     /// The settings as they are stored, secrets in clear;
     /// [`read_settings`] reads them back.
     #[must_use]
@@ -298,6 +361,8 @@ impl Settings {
                 },
                 Policy::Doubling { retries } => PolicyDocument::Doubling { retries: *retries },
             },
+            ordering: self.ordering,
+            collapse: self.collapse,
             rate_per_second: self.rate_per_second,
             max_in_flight: self.max_in_flight,
             timeout_seconds: self.timeout.as_secs_f64(),

@@ -39,11 +39,21 @@ impl Engine {
         tenant: TenantKey,
         delivery: DeliveryKey,
     ) -> Result<Option<ByHand>> {
-        let done = self.store.cancel_delivery(tenant, delivery, self.clock.now()).await?;
-        if let Some(ByHand::Done(webhook)) = done
-            && let Some(lane) = self.lanes.get(webhook)
+        let now = self.clock.now();
+        let mut done = self.store.cancel_delivery(tenant, delivery, now).await?;
+        if let Some(ByHand::OnItsWay) = done
+            && self.lanes.all().iter().any(|lane| lane.remove(delivery))
         {
-            lane.remove(delivery);
+            // It only waited here, so it can be given back, and then called off.
+            self.store.release(vec![delivery], now).await?;
+            done = self.store.cancel_delivery(tenant, delivery, now).await?;
+        }
+        if let Some(ByHand::Done(webhook)) = done {
+            if let Some(lane) = self.lanes.get(webhook) {
+                lane.remove(delivery);
+            }
+            // Another one may have waited behind it.
+            self.note_stored(webhook, now);
         }
         Ok(done)
     }

@@ -45,8 +45,14 @@ pub(crate) async fn run(engine: Arc<Engine>, mut unwritten: mpsc::Receiver<Attem
 /// being stopped the hard way.
 async fn write(engine: &Arc<Engine>, batch: Arc<Vec<Attempt>>) {
     loop {
-        match engine.store.finish_attempts(Arc::clone(&batch)).await {
-            Ok(()) => break,
+        let now = engine.clock.now();
+        match engine.store.finish_attempts(Arc::clone(&batch), now).await {
+            Ok(due) => {
+                for webhook in due {
+                    engine.note_stored(webhook, now);
+                }
+                break;
+            }
             Err(error) => tracing::warn!(%error, attempts = batch.len(), "outcomes can't be written yet"),
         }
         tokio::select! {

@@ -6,7 +6,7 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey};
-use callboard_domain::store::{NewDelivery, NewEvent, RecordError, Recorded};
+use callboard_domain::store::{NewDelivery, NewEvent, Order, RecordError, Recorded};
 use callboard_domain::wire::Renderings;
 
 use crate::Engine;
@@ -40,6 +40,7 @@ struct Place {
     lane: Arc<Lane>,
     /// Whether the lane holds a place for it; otherwise it waits in the store.
     reserved: bool,
+    order: Order,
 }
 
 impl Planned {
@@ -47,14 +48,18 @@ impl Planned {
         let place = |target: &Arc<Target>| {
             let lane = engine.lanes.get_or_make(target);
             let reserved = lane.reserve(event.body.len());
-            Place { lane, reserved }
+            Place { lane, reserved, order: target.webhook.settings.order(&event.event_type) }
         };
         let places = targets.iter().map(place).collect();
         Self { event: Arc::new(event), places }
     }
 
     fn to_record(&self) -> NewEvent {
-        let delivery = |place: &Place| NewDelivery { webhook: place.lane.key(), leased: place.reserved };
+        let delivery = |place: &Place| NewDelivery {
+            webhook: place.lane.key(),
+            leased: place.reserved,
+            order: place.order,
+        };
         NewEvent { event: Arc::clone(&self.event), deliveries: self.places.iter().map(delivery).collect() }
     }
 
@@ -86,8 +91,14 @@ impl Planned {
             renderings: Renderings::default(),
         });
         let elapsed = engine.clock.elapsed();
-        for (delivery, place) in (recorded.first_delivery.0..).map(DeliveryKey).zip(&self.places) {
-            if place.reserved {
+        let deliveries = (recorded.first_delivery.0..).map(DeliveryKey);
+        for (index, (delivery, place)) in deliveries.zip(&self.places).enumerate() {
+            if recorded.behind.contains(&index) {
+                // It will be due when the one before it is over.
+                if place.reserved {
+                    place.lane.give_back(self.event.body.len());
+                }
+            } else if place.reserved {
                 let event = Arc::clone(&stored);
                 place.lane.fill(Queued { delivery, attempts: 0, tries: 0, event }, elapsed);
                 engine.pump(&place.lane);

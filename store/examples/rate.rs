@@ -11,7 +11,7 @@ use callboard_domain::delivery::{Attempt, AttemptDetail, Outcome, Timings};
 use callboard_domain::event::{Event, Subject};
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::{Scheme, Secret};
-use callboard_domain::store::{NewDelivery, NewEvent, NewWebhook, Recorded, Store};
+use callboard_domain::store::{NewDelivery, NewEvent, NewWebhook, Order, Recorded, Store};
 use callboard_domain::webhook::{Status, read_settings};
 use callboard_store::sqlite::{self, Options};
 use rand::SeedableRng;
@@ -112,7 +112,10 @@ async fn record(
         body: body.into(),
         id,
     };
-    let deliveries = webhooks.iter().map(|webhook| NewDelivery { webhook: *webhook, leased: true }).collect();
+    let deliveries = webhooks
+        .iter()
+        .map(|webhook| NewDelivery { webhook: *webhook, leased: true, order: Order::Free })
+        .collect();
     let recorded =
         store.record_events(tenant, vec![NewEvent { event: event.into(), deliveries }], now).await?;
     Ok(recorded.into_iter().next().ok_or("nothing was recorded")?)
@@ -142,5 +145,6 @@ async fn finish(
         },
     };
     let attempts = (recorded.first_delivery.0..).zip(webhooks).map(attempt).collect();
-    Ok(store.finish_attempts(Arc::new(attempts)).await?)
+    store.finish_attempts(Arc::new(attempts), now).await?;
+    Ok(())
 }

@@ -11,6 +11,7 @@
 mod access;
 mod attempts;
 mod by_hand;
+mod chains;
 mod checkpoint;
 mod claims;
 mod columns;

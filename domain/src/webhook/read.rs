@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Confidential, MASK, Settings};
+use super::{Collapse, Confidential, MASK, Ordering, Settings};
 use crate::fault::{Fault, Faults};
 use crate::filter::Filter;
 use crate::json::{self, Members};
@@ -97,13 +97,16 @@ struct Reader<'a, 'b> {
 
 impl Reader<'_, '_> {
     fn settings(mut self) -> Option<(Settings, Option<bool>)> {
-        self.refuse_what_is_to_come();
         let url = self.url();
         let dialect = self.dialect();
         let subscription = dialect.and_then(|dialect| self.subscription(dialect));
         let name = self.name(url.as_deref());
         let enabled = self.optional("enabled", |_| None, |raw, faults| typed(raw, "true or false", faults));
+        let right = "\"none\" or \"subject\"";
+        let ordering = self.value("ordering", Ordering::default(), |base| base.ordering, right);
         let settings = Settings {
+            ordering,
+            collapse: self.collapse(ordering),
             identifier: self.optional("identifier", |base| base.identifier.clone(), read_identifier),
             triggered_by_related: self.value(
                 "triggered_by_related",
@@ -176,14 +179,14 @@ impl Reader<'_, '_> {
         self.or_default(name, kept, |raw, faults| typed(raw, right, faults)).unwrap_or(default)
     }
 
-    /// Members whose meaning is settled but which nothing obeys yet: taking
-    /// them silently would promise what is not kept.
-    fn refuse_what_is_to_come(&mut self) {
-        for (name, neutral) in [("ordering", "\"none\""), ("collapse", "\"none\"")] {
-            if self.members.get(name).is_some_and(|raw| raw.get() != neutral) {
-                self.faults.member(name, "is not available in this version; leave it out");
-            }
+    /// Skipping what is out of date needs an order to tell what is.
+    fn collapse(&mut self, ordering: Ordering) -> Collapse {
+        let right = "\"none\" or \"latest\"";
+        let collapse = self.value("collapse", Collapse::default(), |base| base.collapse, right);
+        if collapse == Collapse::Latest && ordering == Ordering::None {
+            self.faults.member("collapse", "needs \"ordering\": \"subject\"");
         }
+        collapse
     }
 
     fn url(&mut self) -> Option<String> {
@@ -388,7 +391,7 @@ mod tests {
     fn every_fault_is_named_at_once() {
         let text = r#"{"url": "ftp://u:p@x/#f", "events": ["ticket.sold", 5, "order.paid"], "retry": {"schedule_seconds": [-1]},
             "max_in_flight": 0, "timeout_seconds": 61, "headers": {"Host": "x", "X-A": "a\r\nb", "webhook-id": "1"},
-            "authorization_header": "é", "signature": "rsa", "enabled": "yes", "colour": 1, "ordering": "subject",
+            "authorization_header": "é", "signature": "rsa", "enabled": "yes", "colour": 1, "ordering": "time",
             "identifier": ""}"#;
         let mut found = pointers(text, None);
         found.sort();

@@ -436,6 +436,68 @@ async fn while_the_breaker_is_open_deliveries_wait_without_spending_attempts() {
 }
 
 #[tokio::test]
+async fn deliveries_about_one_subject_go_in_order_and_others_beside_them() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([500, 500]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "ordering": "subject", "retry": {"schedule_seconds": [60]}"#).await;
+    let publish = async |id: &str, subject: &str| {
+        let body = format!(r#"{{"id": "{id}", "type": "order.paid", "subject": {{"id": "{subject}"}}}}"#);
+        let now = world.clock.now();
+        let new_id = &mut || EventId::generate(now, &mut StdRng::seed_from_u64(3));
+        let events = read_events(&body, false, now, new_id).unwrap();
+        world.engine.publish(world.tenant, events).await.unwrap().remove(0).first_delivery
+    };
+    let first = publish("a1", "A").await;
+    let head = gate.arrived().await;
+    assert!(head.contains("webhook-id: a1\r\n"));
+    world.until(first, State::Waiting).await;
+    let mut rest = Vec::new();
+    for number in 2..10 {
+        rest.push(publish(&format!("a{number}"), "A").await);
+    }
+    let other = publish("b1", "B").await;
+    assert!(gate.arrived().await.contains("webhook-id: b1\r\n"), "another subject does not wait");
+    world.until(other, State::Waiting).await;
+    assert_eq!((gate.waiting(), world.engine.load()), (0, (0, 0)));
+    world.clock.advance(Duration::from_secs(80));
+    world.engine.step().await.unwrap();
+    let mut order = Vec::new();
+    for _ in 0..10 {
+        let head = gate.arrived().await;
+        let id = head.lines().find_map(|line| line.strip_prefix("webhook-id: ")).unwrap().to_owned();
+        order.extend((id != "b1").then_some(id));
+    }
+    assert_eq!(order, ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"]);
+    for delivery in rest {
+        world.until(delivery, State::Delivered).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_latest_update_follows_when_the_others_are_out_of_date() {
+    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
+    let world = World::start(&folder, Options::default()).await;
+    world.webhook(&gate, r#", "ordering": "subject", "collapse": "latest""#).await;
+    let mut deliveries = Vec::new();
+    for number in 1..=20 {
+        let body = format!(r#"{{"id": "u{number}", "type": "ticket.updated", "subject": {{"id": "T"}}}}"#);
+        let now = world.clock.now();
+        let new_id = &mut || EventId::generate(now, &mut StdRng::seed_from_u64(3));
+        let events = read_events(&body, false, now, new_id).unwrap();
+        deliveries.push(world.engine.publish(world.tenant, events).await.unwrap().remove(0).first_delivery);
+    }
+    assert!(gate.arrived().await.contains("webhook-id: u1\r\n"));
+    gate.open_wide();
+    assert!(gate.arrived().await.contains("webhook-id: u20\r\n"));
+    for (index, delivery) in deliveries.into_iter().enumerate() {
+        let wanted = if [0, 19].contains(&index) { State::Delivered } else { State::Superseded };
+        world.until(delivery, wanted).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_receiver_that_asks_for_less_gets_less_at_a_time() {
     let (folder, mut gate) = (Folder::new(), Gate::closed([429; 4]).await);
     let world = World::start(&folder, Options::default()).await;

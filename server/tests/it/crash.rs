@@ -1,6 +1,6 @@
 //! The program is killed again and again while it accepts and delivers, always
-//! on the same database: nothing that was accepted is lost, and what comes
-//! twice was in flight at a kill.
+//! on the same database: nothing that was accepted is lost, what comes twice was
+//! in flight at a kill, and what goes in order comes in order.
 
 #![expect(
     clippy::expect_used,
@@ -41,11 +41,15 @@ const MOST_HEARD: u64 = 3_000;
 const EARLY: u32 = 5;
 
 /// A webhook of this test: its path, what it hears, how it answers.
-const WEBHOOKS: [(&str, &str, Manner); 3] = [
+const WEBHOOKS: [(&str, &str, Manner); 4] = [
     ("/fast", "*", Manner::Prompt),
     ("/slow", "order.*", Manner::Slow(Duration::from_millis(10))),
     ("/flaky", "ticket.*", Manner::Failing(3)),
+    (ORDERED, "order.*", Manner::Failing(7)),
 ];
+
+/// The path of the webhook that asks for order by subject.
+const ORDERED: &str = "/ordered";
 
 /// The paths that an event of this type has to come to.
 fn paths(type_name: &str) -> impl Iterator<Item = &'static str> {
@@ -110,6 +114,7 @@ impl Run {
         for (path, pattern, _) in WEBHOOKS {
             let settings = json!({
                 "url": hearer.url(path), "events": [pattern], "max_in_flight": IN_FLIGHT,
+                "ordering": if path == ORDERED { "subject" } else { "none" },
                 "retry": {"schedule_seconds": schedule},
             });
             webhooks.insert(path, process.make_webhook(&settings).await);
@@ -172,6 +177,26 @@ impl Run {
         unwritten
     }
 
+    /// Each publisher publishes about a subject in the order of its own numbers.
+    fn judge_order(&self) {
+        let mut subjects: HashMap<String, Vec<(u64, Duration)>> = HashMap::new();
+        for (id, taken) in self.hearer.taken(ORDERED) {
+            subjects
+                .entry(publisher::subject(&id))
+                .or_default()
+                .push((publisher::number(&id), taken.first_at));
+        }
+        let mut longest = 0;
+        for (subject, mut taken) in subjects {
+            longest = longest.max(taken.len());
+            taken.sort_unstable();
+            let in_order = taken.is_sorted_by(|(_, one), (_, next)| one < next);
+            assert!(in_order, "{subject} came out of order: {taken:?}");
+        }
+        println!("crash test: in order by subject, the longest of {longest} deliveries");
+        assert!(longest > 2, "nothing that could have been out of order");
+    }
+
     fn judge(&self, ledger: &Ledger) {
         let (accepted, unsure) = ledger.sums();
         let mut expected = HashSet::new();
@@ -196,6 +221,7 @@ impl Run {
             unsure.iter().map(Vec::len).sum::<usize>(),
         );
         assert_eq!(lost, 0);
+        self.judge_order();
         for (delivery, times) in &delivered {
             let kills = self.in_flight.get(delivery).copied().unwrap_or(0);
             assert!(times - 1 <= kills, "{delivery:?} came {times} times and was in flight at {kills} kills");

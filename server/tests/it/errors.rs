@@ -146,7 +146,7 @@ fn bad_webhooks_are_refused_fault_by_fault() {
                 r#"{{{at}, {ok}, "retry": {{"schedule_seconds": [-1]}}, "max_in_flight": 0, "timeout_seconds": 61,
                 "headers": {{"Host": "x", "webhook-id": "1", "X-A": "a\nb"}}, "authorization_header": "",
                 "signature": "rsa", "enabled": "yes", "dialect": "morse", "triggered_by_related": 1,
-                "identifier": "", "name": "", "filter": "quantity", "ordering": "subject", "collapse": "latest",
+                "identifier": "", "name": "", "filter": "quantity", "ordering": "first", "collapse": "latest",
                 "rate_per_second": 0, "colour": "red"}}"#
             ),
             &[

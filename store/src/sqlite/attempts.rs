@@ -7,10 +7,10 @@ use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, LoggedAttempt, O
 use callboard_domain::id::{DeliveryKey, EventKey, WebhookKey};
 use rusqlite::{Connection, Row};
 
-use super::columns::{LEASED, cause, cause_text, micros, state, state_code, timestamp};
+use super::columns::{BEHIND, cause, cause_text, micros, state, state_code, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{sql, stats};
+use super::{chains, sql, stats};
 
 /// Attempt rows that a delivery has room for.
 pub(super) const NUMBERS: i64 = 1_024;
@@ -45,34 +45,44 @@ pub(super) fn finish(
     write: &mut Write<'_>,
     attempts: &[Attempt],
     details: &[Option<String>],
-) -> Result<(), Failure> {
+    now: Timestamp,
+) -> Result<Vec<WebhookKey>, Failure> {
+    let mut due = Vec::new();
     for (attempt, detail) in attempts.iter().zip(details) {
-        let state = if move_on(write.conn, attempt)? {
-            Some(attempt.outcome.state())
-        } else {
-            state_after_all(write.conn, attempt)?
+        let state = match move_on(write.conn, attempt)? {
+            Some(ended) => {
+                if chains::let_next_go(write.conn, ended, now)? {
+                    due.push(attempt.webhook);
+                }
+                Some(attempt.outcome.state())
+            }
+            None => state_after_all(write.conn, attempt)?,
         };
         if let Some(state) = state {
             stats::count(&mut write.ledger.stats, attempt, state);
             insert(write.conn, attempt, state, detail.as_deref())?;
         }
     }
-    Ok(())
+    Ok(due)
 }
 
 /// Moves the waiting delivery on, if it still waits for this very attempt.
-fn move_on(conn: &Connection, attempt: &Attempt) -> Result<bool, Failure> {
+/// Returns the chain that it was in, if it is over, and else 0.
+fn move_on(conn: &Connection, attempt: &Attempt) -> Result<Option<i64>, Failure> {
     let (delivery, before) = (attempt.delivery.0, i64::from(attempt.number) - 1);
-    let moved = match attempt.outcome {
-        Outcome::Retry(due_at) => sql::run(
+    match attempt.outcome {
+        Outcome::Retry(due_at) => sql::value(
             conn,
             "UPDATE pending SET due_at = ?3, attempts = ?4, tries = ?5
-             WHERE delivery = ?1 AND attempts = ?2",
-            (delivery, before, micros(due_at).min(LEASED - 1), attempt.number, attempt.tries),
-        )?,
-        _ => sql::run(conn, "DELETE FROM pending WHERE delivery = ?1 AND attempts = ?2", (delivery, before))?,
-    };
-    Ok(moved > 0)
+             WHERE delivery = ?1 AND attempts = ?2 RETURNING 0",
+            (delivery, before, micros(due_at).min(BEHIND - 1), attempt.number, attempt.tries),
+        ),
+        _ => sql::value(
+            conn,
+            "DELETE FROM pending WHERE delivery = ?1 AND attempts = ?2 RETURNING chain",
+            (delivery, before),
+        ),
+    }
 }
 
 /// The state to write down with an attempt that its delivery no longer waited
@@ -127,6 +137,7 @@ pub(super) struct Waiting {
     pub(super) due_at: i64,
     pub(super) attempts: u32,
     pub(super) tries: u32,
+    pub(super) chain: i64,
 }
 
 impl Waiting {
@@ -139,22 +150,38 @@ impl Waiting {
 
 /// The delivery, if it waits.
 pub(super) fn waiting(conn: &Connection, delivery: i64) -> Result<Option<Waiting>, Failure> {
-    let sql = "SELECT event, webhook, due_at, attempts, tries FROM pending WHERE delivery = ?1";
+    let sql = "SELECT event, webhook, due_at, attempts, tries, chain FROM pending WHERE delivery = ?1";
     sql::one(conn, sql, [delivery], |row| {
         let (event, webhook) = (row.get(0)?, row.get(1)?);
-        let (due_at, attempts, tries) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok(Waiting { delivery, event, webhook, due_at, attempts, tries })
+        let (due_at, attempts, tries, chain) = (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
+        Ok(Waiting { delivery, event, webhook, due_at, attempts, tries, chain })
     })
 }
 
+/// Why a waiting delivery ends without an attempt.
+#[derive(Clone, Copy)]
+pub(super) enum Ending<'a> {
+    /// It was called off, for this reason.
+    CalledOff(&'a str),
+    /// A newer update takes its place.
+    Superseded,
+}
+
 /// Ends a waiting delivery without an attempt, which leaves a row all the
-/// same: where a delivery stands is told by its last row.
-pub(super) fn call_off(
+/// same: where a delivery stands is told by its last row. Whoever waits behind
+/// it is the caller's to let go.
+pub(super) fn end_unattempted(
     conn: &Connection,
     waiting: &Waiting,
-    why: &str,
+    ending: Ending<'_>,
     now: Timestamp,
 ) -> Result<(), Failure> {
+    let (outcome, cause, why) = match ending {
+        Ending::CalledOff(why) => (Outcome::Cancelled, Cause::Cancelled, why),
+        Ending::Superseded => {
+            (Outcome::Superseded, Cause::Superseded, "a newer update of the same subject took its place")
+        }
+    };
     sql::run(conn, "DELETE FROM pending WHERE delivery = ?1", [waiting.delivery])?;
     let attempt = Attempt {
         delivery: DeliveryKey(waiting.delivery),
@@ -164,13 +191,13 @@ pub(super) fn call_off(
         tries: 0,
         started_at: now,
         duration: Duration::ZERO,
-        outcome: Outcome::Cancelled,
+        outcome,
         status: None,
-        cause: Some(Cause::Cancelled),
+        cause: Some(cause),
         detail: AttemptDetail { message: why.to_owned(), ..AttemptDetail::default() },
     };
     let detail = detail_text(&attempt.detail)?;
-    insert(conn, &attempt, State::Cancelled, detail.as_deref())
+    insert(conn, &attempt, outcome.state(), detail.as_deref())
 }
 
 /// An attempt with the rows that it belongs to.

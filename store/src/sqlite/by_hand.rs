@@ -6,11 +6,12 @@ use callboard_domain::id::{DeliveryKey, TenantKey};
 use callboard_domain::store::ByHand;
 use rusqlite::Connection;
 
-use super::columns::{RETRIED, micros, state_code};
+use super::attempts::Ending;
+use super::columns::{LEASED, RETRIED, micros, state_code};
 use super::deliveries::{Standing, standing};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{attempts, sql};
+use super::{attempts, chains, sql};
 
 fn owned(conn: &Connection, tenant: TenantKey, delivery: DeliveryKey) -> Result<Option<Standing>, Failure> {
     match standing(conn, delivery.0)? {
@@ -52,11 +53,18 @@ pub(super) fn retry(
 /// tells its event and webhook.
 pub(super) fn revive(conn: &Connection, delivery: i64, attempts: u32, now: Timestamp) -> Result<(), Failure> {
     let last = attempts::attempt_key(delivery, attempts);
+    let rows = "SELECT event, webhook FROM attempts WHERE key = ?1";
+    let rows = sql::one(conn, rows, [last], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((event, webhook)) = rows else { return Ok(()) };
+    // It joins its chain at its old place: the next to go, but not beside the
+    // one that is going.
+    let chain = chains::of_ended(conn, webhook, event)?;
+    let due_at = chains::due_at(conn, chain, micros(now))?;
     sql::run(
         conn,
-        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries)
-         SELECT ?1, event, webhook, ?2, ?3, 0 FROM attempts WHERE key = ?4",
-        (delivery, micros(now), attempts, last),
+        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+        (delivery, event, webhook, due_at, attempts, chain),
     )?;
     // It leaves the index of what is failed now.
     sql::run(
@@ -78,13 +86,18 @@ pub(super) fn cancel(
     let Some(waiting) = attempts::waiting(write.conn, delivery.0)? else {
         return Ok(Some(ByHand::NotInState(standing.state)));
     };
-    attempts::call_off(write.conn, &waiting, "it was called off by hand", now)?;
+    // One that is on its way may still be delivered, and then it has to be
+    // before the next: its chain can't do without it now.
+    if waiting.chain != 0 && waiting.due_at == LEASED {
+        return Ok(Some(ByHand::OnItsWay));
+    }
+    attempts::end_unattempted(write.conn, &waiting, Ending::CalledOff("it was called off by hand"), now)?;
+    chains::let_next_go(write.conn, waiting.chain, now)?;
     Ok(Some(ByHand::Done(standing.webhook)))
 }
 
 /// The first `limit` deliveries that wait for a webhook.
-pub(super) const ORPHANS: &str =
-    "SELECT delivery, event, webhook, due_at, attempts, tries FROM pending WHERE webhook = ?1 LIMIT ?2";
+pub(super) const ORPHANS: &str = "SELECT delivery, event, webhook, due_at, attempts, tries, chain FROM pending WHERE webhook = ?1 LIMIT ?2";
 
 /// Calls off what waits for deleted webhooks, at most `limit` deliveries.
 pub(super) fn cancel_orphans(
@@ -104,11 +117,13 @@ pub(super) fn cancel_orphans(
                 due_at: row.get(3)?,
                 attempts: row.get(4)?,
                 tries: row.get(5)?,
+                chain: row.get(6)?,
             })
         })?;
         rows += orphans.len();
         for orphan in &orphans {
-            attempts::call_off(write.conn, orphan, "its webhook was deleted", now)?;
+            // All of its chain goes with it.
+            attempts::end_unattempted(write.conn, orphan, Ending::CalledOff("its webhook was deleted"), now)?;
         }
     }
     Ok(rows)

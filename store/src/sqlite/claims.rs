@@ -10,11 +10,11 @@ use callboard_domain::id::{DeliveryKey, WebhookKey};
 use callboard_domain::store::{ClaimRequest, Claimed, LaneClaim};
 use rusqlite::Connection;
 
-use super::columns::{LEASED, count, micros, timestamp};
-use super::events;
+use super::columns::{BEHIND, LEASED, count, micros, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
+use super::{chains, events};
 
 /// Every lane in turn, at the cost of one step of the index a lane.
 macro_rules! lanes {
@@ -30,7 +30,7 @@ macro_rules! lanes {
 pub(super) use lanes;
 
 /// What waits in a lane, longest due first.
-pub(super) const DUE: &str = "SELECT delivery, event, attempts, tries FROM pending
+pub(super) const DUE: &str = "SELECT delivery, event, attempts, tries, chain, collapses FROM pending
     WHERE webhook = ?1 AND due_at <= ?2 ORDER BY due_at, delivery LIMIT ?3";
 
 /// When the first of a lane is due.
@@ -67,7 +67,7 @@ pub(super) fn claim(
     max_bytes: usize,
 ) -> Result<Vec<LaneClaim>, Failure> {
     let mut bodies = Bodies { room: max_bytes, events: HashMap::new() };
-    requests.iter().map(|request| claim_lane(write.conn, *request, micros(now), &mut bodies)).collect()
+    requests.iter().map(|request| claim_lane(write.conn, *request, now, &mut bodies)).collect()
 }
 
 /// The events claimed together.
@@ -101,20 +101,27 @@ enum Take {
 fn claim_lane(
     conn: &Connection,
     request: ClaimRequest,
-    now: i64,
+    now: Timestamp,
     bodies: &mut Bodies,
 ) -> Result<LaneClaim, Failure> {
-    let due: Vec<(i64, i64, u32, u32)> =
-        sql::many(conn, DUE, (request.webhook.0, now, count(request.limit)), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    let due: Vec<(i64, i64, u32, u32, i64, bool)> =
+        sql::many(conn, DUE, (request.webhook.0, micros(now), count(request.limit)), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })?;
     let mut deliveries = Vec::with_capacity(due.len());
-    for (delivery, event, attempts, tries) in due {
+    for (delivery, event, attempts, tries, chain, collapses) in due {
+        if collapses && chains::is_superseded(conn, chain, delivery)? {
+            chains::supersede(conn, delivery, now)?;
+            // It is due now, so the lane will be asked for again at once.
+            chains::let_next_go(conn, chain, now)?;
+            continue;
+        }
         match bodies.take(conn, event, deliveries.is_empty())? {
             Take::NoRoom => break,
             Take::Gone => {
                 tracing::error!(delivery, event, "a waiting delivery has no event; it is dropped");
                 sql::run(conn, "DELETE FROM pending WHERE delivery = ?1", [delivery])?;
+                chains::let_next_go(conn, chain, now)?;
             }
             Take::Event(event) => {
                 set_due(conn, delivery, LEASED)?;
@@ -130,9 +137,9 @@ fn set_due(conn: &Connection, delivery: i64, due_at: i64) -> Result<(), Failure>
     sql::run(conn, "UPDATE pending SET due_at = ?2 WHERE delivery = ?1", (delivery, due_at)).map(drop)
 }
 
-/// The time of a `due_at`, unless it means a lease.
+/// The time of a `due_at`, unless it means a lease or a place behind another.
 pub(super) fn unleased(due_at: Option<i64>) -> Result<Option<Timestamp>, Failure> {
-    due_at.filter(|due_at| *due_at != LEASED).map(timestamp).transpose()
+    due_at.filter(|due_at| *due_at < BEHIND).map(timestamp).transpose()
 }
 
 /// Ends leases; the deliveries are due at once.

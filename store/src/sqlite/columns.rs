@@ -9,6 +9,9 @@ use super::failure::Failure;
 /// `due_at` of a delivery that the running process has in its hands.
 pub(super) const LEASED: i64 = i64::MAX;
 
+/// `due_at` of a delivery that waits behind another one of its chain.
+pub(super) const BEHIND: i64 = i64::MAX - 1;
+
 /// The column value of a time; what is finer than a microsecond is lost.
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()

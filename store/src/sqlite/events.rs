@@ -8,16 +8,16 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::{Event, same_fact};
 use callboard_domain::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
-use callboard_domain::store::{NewDelivery, NewEvent, Recorded};
+use callboard_domain::store::{NewDelivery, NewEvent, Order, Recorded};
 use callboard_domain::wire::Renderings;
 use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::columns::{LEASED, count, micros, parsed, timestamp};
+use super::columns::{BEHIND, LEASED, count, micros, parsed, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{quantities, sql};
+use super::{chains, quantities, sql};
 
 /// What is to be done about one event of a batch.
 enum Plan {
@@ -90,6 +90,7 @@ fn look_up(conn: &Connection, tenant: TenantKey, event: &Event) -> Result<Option
                 accepted_at: timestamp(row.get(2)?)?,
                 duplicate: true,
                 quantity_diff: None,
+                behind: Vec::new(),
             };
             let body = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
             Ok(same(body, event).then_some(Plan::Known(known)))
@@ -134,12 +135,21 @@ fn insert(
         ],
     )?;
     let mut pending = write.conn.prepare_cached(
-        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries)
-         VALUES (?1, ?2, ?3, ?4, 0, 0)",
+        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
+         VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
     )?;
-    for (delivery, new) in (first_delivery..).zip(&new.deliveries) {
+    let mut behind = Vec::new();
+    for (index, new) in new.deliveries.iter().enumerate() {
         let due_at = if new.leased { LEASED } else { now };
-        pending.execute((delivery, key, new.webhook.0, due_at))?;
+        let (chain, collapses) = match new.order {
+            Order::Free => (0, false),
+            Order::BySubject { collapses } => (chains::chain(new.webhook, &event.subject.id), collapses),
+        };
+        let due_at = chains::due_at(write.conn, chain, due_at)?;
+        if due_at == BEHIND {
+            behind.push(index);
+        }
+        pending.execute((first_delivery + count(index), key, new.webhook.0, due_at, chain, collapses))?;
     }
     Ok(Recorded {
         key: EventKey(key),
@@ -147,6 +157,7 @@ fn insert(
         accepted_at: timestamp(accepted_at)?,
         duplicate: false,
         quantity_diff,
+        behind,
     })
 }
 
@@ -243,9 +254,11 @@ mod tests {
     #[test]
     fn webhooks_of_an_event_survive_the_round_trip() {
         let keys = [1, 700, i64::from(i32::MAX)].map(WebhookKey);
-        let deliveries = keys.map(|webhook| NewDelivery { webhook, leased: false });
+        let deliveries = keys.map(|webhook| NewDelivery { webhook, leased: false, order: Order::Free });
         let packed = pack(&deliveries).expect("keys in range");
         assert!(unpack(&packed).eq(keys));
-        assert!(pack(&[NewDelivery { webhook: WebhookKey(1 << 32), leased: false }]).is_err());
+        assert!(
+            pack(&[NewDelivery { webhook: WebhookKey(1 << 32), leased: false, order: Order::Free }]).is_err()
+        );
     }
 }

@@ -7,8 +7,11 @@ use super::open::OpenError;
 
 /// Every version's statements, oldest first. A file that was released is
 /// never changed: databases remember its checksum.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("migrations/0001_initial.sql")), (2, include_str!("migrations/0002_dialects.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001_initial.sql")),
+    (2, include_str!("migrations/0002_dialects.sql")),
+    (3, include_str!("migrations/0003_ordering.sql")),
+];
 
 /// Applies what is missing, in one transaction.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {

@@ -71,10 +71,10 @@ impl DeliveryStore for SqliteStore {
         self.writer.run(rows, move |write| claims::claim(write, &lanes, now, max_bytes)).await
     }
 
-    async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>) -> Result<()> {
+    async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>, now: Timestamp) -> Result<Vec<WebhookKey>> {
         let details = attempts::details(&attempts)?;
         let rows = 2 * attempts.len();
-        self.writer.run(rows, move |write| attempts::finish(write, &attempts, &details)).await
+        self.writer.run(rows, move |write| attempts::finish(write, &attempts, &details, now)).await
     }
 
     async fn release(&self, deliveries: Vec<DeliveryKey>, now: Timestamp) -> Result<()> {

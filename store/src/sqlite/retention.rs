@@ -16,7 +16,7 @@ use super::events::unpack;
 use super::failure::Failure;
 use super::ledger::Write;
 use super::log_index::{self, EVERY, subject_facet, type_facet};
-use super::{quantities, sql};
+use super::{chains, quantities, sql};
 
 /// Events passed in one step, for each that may be deleted.
 const PASSED: usize = 4;
@@ -59,12 +59,12 @@ pub(super) fn prune(
         // Only what is in the logs can be taken out of them.
         log_index::advance(write)?;
     }
-    let now = micros(now);
+    let (time, now) = (now, micros(now));
     let classes = classes(write.conn, default_seconds)?;
     let mut cleared = Cleared::default();
     let (mut rows, mut passed) = (limit, limit.saturating_mul(PASSED));
     for class in distinct(&classes) {
-        let step = Step { class, horizon: now - class * 1_000_000, classes: &classes };
+        let step = Step { class, horizon: now - class * 1_000_000, now: time, classes: &classes };
         cleared.more |= step.run(write, &mut rows, &mut passed)?;
     }
     cleared.rows = limit - rows;
@@ -102,6 +102,7 @@ struct Step<'a> {
     class: i64,
     /// Events accepted before this are to go.
     horizon: i64,
+    now: Timestamp,
     classes: &'a HashMap<i64, i64>,
 }
 
@@ -123,7 +124,7 @@ impl Step<'_> {
             next = candidate.key + 1;
             if self.classes.get(&candidate.tenant) == Some(&self.class) {
                 *rows -= 1;
-                delete(write.conn, &candidate)?;
+                delete(write.conn, &candidate, self.now)?;
             }
         }
         if next != start {
@@ -156,10 +157,14 @@ fn candidate(conn: &Connection, from: i64) -> Result<Option<Candidate>, Failure>
 }
 
 /// Deletes an event and everything that came of it.
-fn delete(conn: &Connection, event: &Candidate) -> Result<(), Failure> {
+fn delete(conn: &Connection, event: &Candidate, now: Timestamp) -> Result<(), Failure> {
     let webhooks = unpack(&event.webhooks);
     let (first, end) = (event.first_delivery, event.first_delivery + count(webhooks.len()));
-    sql::run(conn, "DELETE FROM pending WHERE delivery >= ?1 AND delivery < ?2", (first, end))?;
+    let chains = "DELETE FROM pending WHERE delivery >= ?1 AND delivery < ?2 RETURNING chain";
+    let chains: Vec<i64> = sql::many(conn, chains, (first, end), |row| Ok(row.get(0)?))?;
+    for chain in chains {
+        chains::let_next_go(conn, chain, now)?;
+    }
     let attempts = (first_key(first), first_key(end));
     sql::run(conn, "DELETE FROM attempts WHERE key >= ?1 AND key < ?2", attempts)?;
     for (webhook, delivery) in webhooks.zip(first..) {

@@ -38,7 +38,11 @@ pub(crate) async fn finishing_twice_changes_nothing(world: World) {
         let finished = attempt(&recorded, 0, webhook, 1, outcome, at(2));
         world.finish(finished.clone()).await;
         let before = world.delivery(tenant, nth(&recorded, 0)).await;
-        world.store.finish_attempts(Arc::new(vec![finished.clone(), finished])).await.expect("no error");
+        world
+            .store
+            .finish_attempts(Arc::new(vec![finished.clone(), finished]), at(9))
+            .await
+            .expect("no error");
         assert_eq!(world.delivery(tenant, nth(&recorded, 0)).await, before);
     }
     let stats = world.store.webhook_stats(webhook, at(0)).await.expect("statistics");

@@ -27,10 +27,10 @@ async fn populate(world: &World, tenant: TenantKey, webhooks: [WebhookKey; 2]) -
         let state = State::ALL[usize::try_from(second).expect("small") % 6];
         match state {
             State::Pending => {}
-            State::Waiting => finish(Outcome::Retry(at(900))).await,
-            State::Delivered => finish(Outcome::Delivered).await,
-            State::Failed => finish(Outcome::GivenUp).await,
-            State::Superseded => finish(Outcome::Superseded).await,
+            State::Waiting => drop(finish(Outcome::Retry(at(900))).await),
+            State::Delivered => drop(finish(Outcome::Delivered).await),
+            State::Failed => drop(finish(Outcome::GivenUp).await),
+            State::Superseded => drop(finish(Outcome::Superseded).await),
             State::Cancelled => {
                 world.store.cancel_delivery(tenant, key, at(second)).await.expect("no error");
             }

@@ -11,6 +11,7 @@ mod events;
 mod jobs;
 mod lists;
 mod model;
+mod order;
 mod retention;
 mod sqlite;
 mod stats;
@@ -77,6 +78,16 @@ cases! {
         calling_off_leaves_a_trace
         deliveries_of_other_tenants_are_not_there
         what_waits_for_a_deleted_webhook_is_called_off
+    }
+    order {
+        the_next_about_a_subject_goes_when_the_one_before_is_over
+        a_retry_keeps_its_place_and_so_does_a_restart
+        one_that_is_retried_by_hand_goes_before_what_waits_and_beside_nothing
+        calling_off_and_retention_let_the_next_go
+        what_is_on_its_way_in_order_is_not_called_off
+        updates_that_are_out_of_date_are_superseded
+        many_superseded_updates_are_skipped_in_steps
+        any_interleaving_keeps_the_order
     }
     lists {
         every_filter_of_deliveries_pages_to_the_end

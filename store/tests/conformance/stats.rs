@@ -29,7 +29,7 @@ pub(crate) async fn attempts_are_counted_by_the_hour(mut world: World) {
     }
     attempts[0].duration = Duration::from_secs(31);
     let (first, rest) = attempts.split_at(1);
-    world.store.finish_attempts(Arc::new(rest.to_vec())).await.expect("finished");
+    world.store.finish_attempts(Arc::new(rest.to_vec()), at(9)).await.expect("finished");
     world.finish(first[0].clone()).await;
     world.restart().await;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicU64};
 use std::time::Duration;
 
 use callboard_domain::access::Tenant;
@@ -14,9 +14,9 @@ use callboard_domain::event::{Event, Subject};
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::{Scheme, Secret};
 use callboard_domain::store::{
-    ClaimRequest, Claimed, DeliveryFilter, NewDelivery, NewEvent, NewWebhook, Page, Recorded, Store,
+    ClaimRequest, Claimed, DeliveryFilter, NewDelivery, NewEvent, NewWebhook, Order, Page, Recorded, Store,
 };
-use callboard_domain::webhook::{Settings, Status, Webhook, read_settings};
+use callboard_domain::webhook::{Ordering, Settings, Status, Webhook, read_settings};
 use callboard_store::sqlite::{self, Options};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -83,8 +83,36 @@ impl World {
         claims.into_iter().next().expect("one lane").deliveries
     }
 
-    pub(crate) async fn finish(&self, attempt: Attempt) {
-        self.store.finish_attempts(Arc::new(vec![attempt])).await.expect("finished");
+    /// Returns whether something that waited behind is due now.
+    pub(crate) async fn finish(&self, attempt: Attempt) -> bool {
+        let now = attempt.started_at;
+        let due = self.store.finish_attempts(Arc::new(vec![attempt]), now).await.expect("finished");
+        !due.is_empty()
+    }
+
+    /// Records an event for a webhook that asks for order; true when it waits
+    /// behind another one.
+    pub(crate) async fn record_in_order(
+        &self,
+        (tenant, webhook): (TenantKey, WebhookKey),
+        event: Event,
+        (leased, collapses): (bool, bool),
+        now: Timestamp,
+    ) -> (Recorded, bool) {
+        let deliveries = vec![NewDelivery { webhook, leased, order: Order::BySubject { collapses } }];
+        let new = NewEvent { event: event.into(), deliveries };
+        let recorded = self.store.record_events(tenant, vec![new], now).await.expect("recorded");
+        let recorded = recorded.into_iter().next().expect("one event");
+        let behind = recorded.behind == [0];
+        (recorded, behind)
+    }
+
+    /// A tenant with one webhook that asks for order.
+    pub(crate) async fn ordered_lane(&self) -> (TenantKey, WebhookKey) {
+        let tenant = self.tenant("acme").await;
+        let settings = Settings { ordering: Ordering::Subject, ..settings() };
+        let webhook = self.store.create_webhook(tenant, NewWebhook { settings, ..new_webhook() }).await;
+        (tenant, webhook.expect("a webhook").key)
     }
 
     /// Records an event and ends its only delivery in one attempt.
@@ -146,7 +174,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 pub(crate) fn rng() -> StdRng {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    StdRng::seed_from_u64(NEXT.fetch_add(1, Ordering::Relaxed))
+    StdRng::seed_from_u64(NEXT.fetch_add(1, atomic::Ordering::Relaxed))
 }
 
 pub(crate) fn settings() -> Settings {
@@ -188,11 +216,14 @@ pub(crate) fn event_about(id: &str, type_name: &str, subject: &str) -> Event {
 }
 
 pub(crate) fn due(webhooks: &[WebhookKey]) -> Vec<NewDelivery> {
-    webhooks.iter().map(|webhook| NewDelivery { webhook: *webhook, leased: false }).collect()
+    webhooks
+        .iter()
+        .map(|webhook| NewDelivery { webhook: *webhook, leased: false, order: Order::Free })
+        .collect()
 }
 
 pub(crate) fn leased(webhook: WebhookKey) -> Vec<NewDelivery> {
-    vec![NewDelivery { webhook, leased: true }]
+    vec![NewDelivery { webhook, leased: true, order: Order::Free }]
 }
 
 /// The nth delivery of an event.

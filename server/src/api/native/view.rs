@@ -69,8 +69,10 @@ pub struct WebhookView {
     #[schema(example = "$[?@.quantity < 10]")]
     filter: Option<String>,
     retry: RetryView,
+    /// `subject`: deliveries about one subject go in the order of acceptance.
     #[schema(example = "none")]
     ordering: &'static str,
+    /// `latest`: an update that waits behind a newer one is skipped.
     #[schema(example = "none")]
     collapse: &'static str,
     /// Most requests a second.
@@ -151,8 +153,8 @@ impl WebhookView {
             triggered_by_related: settings.triggered_by_related,
             filter: settings.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             retry: RetryView { schedule_seconds: settings.retry.seconds(retry_base) },
-            ordering: "none",
-            collapse: "none",
+            ordering: settings.ordering.as_str(),
+            collapse: settings.collapse.as_str(),
             rate_per_second: settings.rate_per_second,
             max_in_flight: settings.max_in_flight,
             timeout_seconds: settings.timeout.as_secs_f64(),
@@ -213,6 +215,10 @@ pub struct WebhookInput {
     /// A JSONPath query (RFC 9535) on the native body, at most 1,024 bytes.
     filter: Option<String>,
     retry: Option<RetryView>,
+    /// `none` if left out, or `subject`.
+    ordering: Option<String>,
+    /// `none` if left out, or `latest`, which needs the ordering `subject`.
+    collapse: Option<String>,
     /// Most requests a second, 0.01 to 10,000.
     rate_per_second: Option<f64>,
     max_in_flight: Option<u32>,
@@ -347,7 +353,7 @@ pub struct AttemptView {
     status: Option<u16>,
     /// Why it failed, in one word: `dns`, `blocked`, `connect`,
     /// `connect_timeout`, `tls`, `reset`, `timeout`, `invalid_answer`,
-    /// `status`, `unrenderable` or `cancelled`.
+    /// `status`, `unrenderable`, `cancelled` or `superseded`.
     #[schema(value_type = Option<String>, example = "status")]
     cause: Option<Cause>,
     /// Why it failed, for people.

@@ -18,6 +18,20 @@ use crate::process::connection::Connection;
 
 const TYPES: [&str; 3] = ["order.paid", "ticket.updated", "event.updated"];
 
+/// Subjects of one publisher.
+const SUBJECTS: u64 = 16;
+
+/// Which of a publisher's events this is; they are numbered.
+pub(super) fn number(id: &str) -> u64 {
+    id.rsplit('-').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// The subject that the event of this id is about.
+pub(super) fn subject(id: &str) -> String {
+    let publisher = id.split('-').next().expect("a publisher");
+    format!("{publisher}-{}", number(id) % SUBJECTS)
+}
+
 /// Most events of one request.
 const BATCH: usize = 20;
 
@@ -111,7 +125,7 @@ impl Publisher {
 
 /// One event as an object, several as an array.
 fn body(events: &[Event]) -> Value {
-    let event = |(id, name): &Event| json!({"id": id, "type": name, "subject": {"id": id}, "occurred_at": "2026-11-21T19:00:00Z"});
+    let event = |(id, name): &Event| json!({"id": id, "type": name, "subject": {"id": subject(id)}, "occurred_at": "2026-11-21T19:00:00Z"});
     match events {
         [one] => event(one),
         several => several.iter().map(event).collect(),
