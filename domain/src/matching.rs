@@ -103,6 +103,13 @@ impl<T: Copy + Eq + std::hash::Hash> Index<T> {
         }
     }
 
+    /// Whether any webhook asks for events of this type: what nobody asks for
+    /// needs not even be put into words.
+    #[must_use]
+    pub fn asks_for(&self, type_name: &str) -> bool {
+        TypePattern::picking(type_name).any(|pattern| self.direct.contains_key(&*pattern))
+    }
+
     /// Every webhook that hears `event`, once each, directly before through
     /// related resources. What their filters say is not asked here.
     #[must_use]
@@ -388,6 +395,12 @@ mod tests {
                 .filter_map(|(number, settings)| reach(settings, &event).map(|reach| (number, reach)))
                 .collect();
             prop_assert_eq!(found, expected);
+            let asks = |settings: &Settings| {
+                let asks = settings.subscription.asks();
+                TypePattern::picking(type_name).any(|pattern| asks.contains(&pattern))
+            };
+            let left = all.iter().zip(&removed).filter(|(_, removed)| !**removed);
+            prop_assert_eq!(index.asks_for(type_name), left.into_iter().any(|(settings, _)| asks(settings)));
         }
     }
 }

@@ -115,6 +115,12 @@ pub(crate) async fn exhausted(engine: &Arc<Engine>, work: &Work, attempt: &Attem
     if matches!(EventType::from_stored(&event.type_name), Ok(EventType::Operational(_))) {
         return;
     }
+    // There may be as many as deliveries, and most often nobody asks. A
+    // registry that can't be read says so further down.
+    let what = Operational::DeliveryExhausted;
+    if matches!(engine.registry.asks_for(webhook.tenant, what.as_str()).await, Ok(false)) {
+        return;
+    }
     // Which attempt was the last makes the id, so that it is told once also
     // when a crash makes the last attempt again.
     let Ok(id) = format!("{}-exhausted-{}", attempt.delivery, attempt.number).parse() else { return };
@@ -130,7 +136,7 @@ pub(crate) async fn exhausted(engine: &Arc<Engine>, work: &Work, attempt: &Attem
         "message": attempt.detail.message,
     });
     let about = Subject { id: attempt.delivery.to_string(), name: Some(webhook.settings.name.clone()) };
-    let notice = event::operational(id, Operational::DeliveryExhausted, about, &data, engine.clock.now());
+    let notice = event::operational(id, what, about, &data, engine.clock.now());
     notify(engine, webhook, Event { id_given: true, ..notice }, Heard::OrNotAtAll).await;
 }
 

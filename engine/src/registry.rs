@@ -88,6 +88,15 @@ impl Registry {
         Ok(events.iter().map(targets).collect())
     }
 
+    /// Whether any of the tenant's webhooks asks for events of this type.
+    ///
+    /// # Errors
+    /// When the tenant was not loaded yet and can't be.
+    pub async fn asks_for(&self, tenant: TenantKey, type_name: &str) -> Result<bool> {
+        let cell = self.cell(tenant);
+        Ok(self.loaded(&cell, tenant).await?.read().index.asks_for(type_name))
+    }
+
     /// One webhook, whatever its status; `None` when it is deleted.
     ///
     /// # Errors
