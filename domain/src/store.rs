@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::id::{
     ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey, WebhookId, WebhookKey,
 };
-use crate::job::{Job, JobState};
+use crate::job::{Job, JobState, Selection};
 use crate::signing::Secret;
 use crate::stats::WebhookStats;
 use crate::webhook::{Settings, Status, Webhook};
@@ -488,6 +488,20 @@ pub trait UpkeepStore: Send + Sync {
     /// Starts retrying everything of a webhook that is failed now; an
     /// unfinished job of the same kind is returned instead of a second one.
     async fn create_retry_job(&self, tenant: TenantKey, webhook: WebhookKey, now: Timestamp) -> Result<Job>;
+
+    /// Starts a job that sends again what is selected now of the webhook's
+    /// deliveries, oldest first. While another replay of it is unfinished, that
+    /// one is returned.
+    async fn create_replay_job(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        selection: Selection,
+        now: Timestamp,
+    ) -> Result<Job>;
+
+    /// Counts what a replay would send again.
+    async fn count_selected(&self, webhook: WebhookKey, selection: Selection) -> Result<u64>;
 
     /// One job.
     async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>>;

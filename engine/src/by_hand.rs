@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callboard_domain::event;
 use callboard_domain::event_type::Operational;
 use callboard_domain::id::{DeliveryKey, EventId, JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Job, JobState};
+use callboard_domain::job::{Job, JobState, Selection};
 use callboard_domain::store::{ByHand, RecordError, Result, StoreError};
 
 use crate::publish::Published;
@@ -90,6 +90,22 @@ impl Engine {
     /// When the store can't do it.
     pub async fn retry_failed(self: &Arc<Self>, tenant: TenantKey, webhook: WebhookKey) -> Result<Job> {
         let job = self.store.create_retry_job(tenant, webhook, self.clock.now()).await?;
+        self.jobs_changed.notify_one();
+        Ok(job)
+    }
+
+    /// Starts sending again what is selected of a webhook's deliveries. While
+    /// another replay of it is unfinished, that one is returned.
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn replay(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        selection: Selection,
+    ) -> Result<Job> {
+        let job = self.store.create_replay_job(tenant, webhook, selection, self.clock.now()).await?;
         self.jobs_changed.notify_one();
         Ok(job)
     }

@@ -4,7 +4,7 @@
 //! transaction, so that one fsync makes all of it durable. What a transaction
 //! does is in one file a subject: `events`, `claims`, `attempts`, `by_hand`,
 //! `webhooks`, `access`, `jobs`, `retention`; what only reads, in
-//! `event_list`, `deliveries`, `delivery_list` and `stats`. `log_index` keeps
+//! `event_list`, `deliveries`, `delivery_list`, `replay` and `stats`. `log_index` keeps
 //! two indexes behind the events, because keeping them within the transaction
 //! would cost half the rate. `ports` is where all of it meets the traits.
 
@@ -30,6 +30,7 @@ mod plans;
 mod ports;
 mod quantities;
 mod readers;
+mod replay;
 mod retention;
 mod sql;
 mod stats;

@@ -13,6 +13,7 @@ mod event_types;
 mod events;
 mod jobs;
 mod openapi;
+mod replay;
 mod tenants;
 mod view;
 mod webhook_actions;
@@ -38,6 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(webhook_actions::resume))
         .routes(routes!(webhook_actions::ping))
         .routes(routes!(webhook_actions::retry_failed))
+        .routes(routes!(replay::replay))
         .routes(routes!(webhook_actions::stats))
         .routes(routes!(webhook_secret::show, webhook_secret::rotate))
         .routes(routes!(deliveries::list))

@@ -14,7 +14,7 @@ use crate::openapi::routes;
 const GRANT: &str = "grant_type=client_credentials";
 
 /// What each route asks for: a scope, the operator, or nothing at all.
-const NEEDS: [(&str, &str); 54] = [
+const NEEDS: [(&str, &str); 55] = [
     ("POST /v1/events", "write:events"),
     ("GET /v1/events", "read:events"),
     ("GET /v1/events/{id}", "read:events"),
@@ -32,6 +32,7 @@ const NEEDS: [(&str, &str); 54] = [
     ("POST /v1/webhooks/{id}/resume", "write:webhooks"),
     ("POST /v1/webhooks/{id}/ping", "write:webhooks"),
     ("POST /v1/webhooks/{id}/retry-failed", "write:webhooks"),
+    ("POST /v1/webhooks/{id}/replay", "write:webhooks"),
     ("GET /v1/webhooks/{id}/stats", "read:webhooks"),
     ("GET /v1/webhooks/{id}/secret", "write:webhooks"),
     ("POST /v1/webhooks/{id}/secret", "write:webhooks"),

@@ -99,6 +99,11 @@ fn webhooks_of_every_dialect_are_handled_alike() {
         operator.act(&format!("/v1/deliveries/{id}/retry")).is(202);
         receiver.next();
         house.delivery(&operator, &id, "delivered");
+        // And what was told since a time, but for the ping.
+        let selection = json!({"since": "2000-01-01T00:00:00Z", "type": type_name});
+        operator.post(&format!("{path}/replay"), &selection).is(202);
+        assert_eq!(receiver.next().json()["data"], first.json()["data"], "{dialect}");
+        house.delivery(&operator, &id, "delivered");
         operator.delete(&path).is(204);
     }
     assert!(receiver.unexpected().is_empty());

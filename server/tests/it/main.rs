@@ -17,6 +17,7 @@ mod openapi;
 mod openticket;
 mod process;
 mod receiver;
+mod replay;
 mod secrets;
 mod viagogo;
 mod webhooks;

@@ -128,6 +128,37 @@ pub(super) fn deliveries(
     Ok(found)
 }
 
+/// Reads a webhook's log upwards.
+pub(super) const DELIVERIES_UPWARDS: &str = "SELECT delivery FROM delivery_log
+    WHERE webhook = ?1 AND delivery >= ?2 AND delivery < ?3 ORDER BY delivery LIMIT ?4";
+
+/// A webhook's deliveries from `from` to before `to`, the oldest first, at
+/// most `limit`.
+pub(super) fn deliveries_upwards(
+    conn: &Connection,
+    webhook: WebhookKey,
+    (from, to): (i64, i64),
+    limit: usize,
+) -> Result<Vec<i64>, Failure> {
+    let bounds = (webhook.0, from, to, super::columns::count(limit));
+    let mut found: Vec<i64> = sql::many(conn, DELIVERIES_UPWARDS, bounds, |row| Ok(row.get(0)?))?;
+    let mut statement =
+        conn.prepare_cached("SELECT first_delivery, webhooks FROM events WHERE key > ?1 ORDER BY key")?;
+    let mut tail = statement.query([indexed(conn)?])?;
+    while found.len() < limit
+        && let Some(row) = tail.next()?
+    {
+        let first: i64 = row.get(0)?;
+        let webhooks = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let numbered = (first..).zip(unpack(webhooks));
+        found.extend(
+            numbered.filter(|(key, heard)| *heard == webhook && (from..to).contains(key)).map(|(key, _)| key),
+        );
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 /// Reads a facet's log.
 pub(super) const EVENTS: &str = "SELECT event FROM event_log
     WHERE tenant = ?1 AND facet = ?2 AND event >= ?3 AND event < ?4 ORDER BY event DESC LIMIT ?5";

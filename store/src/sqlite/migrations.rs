@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("migrations/0001_initial.sql")),
     (2, include_str!("migrations/0002_dialects.sql")),
     (3, include_str!("migrations/0003_ordering.sql")),
+    (4, include_str!("migrations/0004_replay.sql")),
 ];
 
 /// Applies what is missing, in one transaction.

@@ -36,6 +36,10 @@ fn statements_use_their_index_and_sort_nothing() {
             "SEARCH delivery_log USING PRIMARY KEY (webhook=? AND delivery>? AND delivery<?)",
         ),
         (
+            log_index::DELIVERIES_UPWARDS,
+            "SEARCH delivery_log USING PRIMARY KEY (webhook=? AND delivery>? AND delivery<?)",
+        ),
+        (
             log_index::EVENTS,
             "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
         ),

@@ -1,11 +1,11 @@
-//! Jobs that retry what had failed.
+//! Jobs that retry what had failed, or send again what was selected.
 
 use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::JobKey;
-use callboard_domain::job::{Job, JobState};
+use callboard_domain::job::{Job, JobKind, JobState, Selection};
 use callboard_domain::store::{DeliveryFilter, Page};
 
-use crate::world::{World, at, event, nth};
+use crate::world::{World, at, attempt, event, event_about, nth};
 
 async fn advance(world: &World, job: &Job, limit: usize) -> Job {
     world.store.advance_job(job.key, limit, at(50)).await.expect("no error").expect("the job")
@@ -82,4 +82,79 @@ pub(crate) async fn jobs_are_listed_for_their_tenant(world: World) {
     let other = world.tenant("other").await;
     let page = world.store.list_jobs(other, Page { limit: 9, after: None }).await.expect("a list");
     assert!(page.items.is_empty());
+}
+
+fn since(seconds: i64, states: &[State]) -> Selection {
+    let states = states.to_vec();
+    Selection { since: at(seconds), until: None, states, type_name: None, subject_id: None }
+}
+
+pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    world.ended(lane, event("early"), Outcome::Delivered, at(1)).await;
+    let mut wanted = Vec::new();
+    for index in 0..5 {
+        let outcome = if index % 2 == 0 { Outcome::Delivered } else { Outcome::GivenUp };
+        let time = at(10 + index);
+        wanted.push(nth(&world.ended(lane, event(&format!("w{index}")), outcome, time).await, 0));
+        let other = event_about(&format!("o{index}"), "ticket.deleted", "T-2");
+        world.ended(lane, other, outcome, time).await;
+    }
+    world.record(tenant, event("waits"), &[webhook], at(20)).await;
+    world.claim(webhook, 10, at(20)).await;
+    let count = |selection: &Selection| world.store.count_selected(webhook, selection.clone());
+    let both = [State::Delivered, State::Failed];
+    let all = since(2, &both);
+    assert_eq!(count(&all).await, Ok(10));
+    assert_eq!(count(&since(0, &both)).await, Ok(11));
+    assert_eq!(count(&Selection { until: Some(at(12)), ..all.clone() }).await, Ok(4));
+    assert_eq!(count(&since(2, &[State::Failed])).await, Ok(4));
+    assert_eq!(count(&since(2, &[State::Cancelled])).await, Ok(0));
+    assert_eq!(count(&since(99, &both)).await, Ok(0));
+    let subject = Selection { subject_id: Some("T-1".to_owned()), ..all.clone() };
+    assert_eq!(count(&subject).await, Ok(5));
+    let selection = Selection { type_name: Some("ticket.updated".to_owned()), ..all };
+    assert_eq!(count(&selection).await, Ok(5));
+
+    let job = world.store.create_replay_job(tenant, webhook, selection.clone(), at(30)).await.expect("a job");
+    assert_eq!((job.kind, job.total, job.done), (JobKind::Replay, 5, 0));
+    assert_eq!(job.selection, Some(selection));
+    let again = world.store.create_replay_job(tenant, webhook, subject, at(31)).await;
+    assert_eq!(again, Ok(job.clone()), "one at a time");
+    let retry = world.store.create_retry_job(tenant, webhook, at(31)).await.expect("another kind");
+    world.store.end_job(tenant, retry.key, JobState::Stopped, at(31)).await.expect("stopped");
+    let after = world.ended(lane, event("late"), Outcome::Delivered, at(32)).await;
+
+    let first = advance(&world, &job, 4).await;
+    assert!((1..4).contains(&first.done), "{first:?}");
+    world.restart().await;
+    let mut last = first;
+    while last.state == JobState::Running {
+        last = advance(&world, &job, 4).await;
+    }
+    assert_eq!((last.done, last.ended_at), (5, Some(at(50))));
+    let claimed = world.claim(webhook, 20, at(50)).await;
+    let claimed: Vec<_> = claimed.iter().filter(|one| one.attempts == 1).map(|one| one.delivery).collect();
+    assert_eq!(claimed, wanted, "the oldest first, and nothing else");
+    assert_eq!(world.state(tenant, nth(&after, 0)).await, State::Delivered);
+}
+
+pub(crate) async fn a_replay_keeps_the_order_of_a_subject(world: World) {
+    let lane = world.ordered_lane().await;
+    let (tenant, webhook) = lane;
+    let mut keys = Vec::new();
+    for id in ["a", "b", "c"] {
+        keys.push(world.ended(lane, event(id), Outcome::Delivered, at(1)).await);
+    }
+    let selection = since(0, &Selection::STATES);
+    let job = world.store.create_replay_job(tenant, webhook, selection, at(2)).await.expect("a job");
+    assert_eq!(advance(&world, &job, 10).await.done, 3);
+    for (index, recorded) in keys.iter().enumerate() {
+        let claimed = world.claim(webhook, 10, at(50)).await;
+        let claimed: Vec<_> = claimed.iter().map(|one| one.delivery).collect();
+        assert_eq!(claimed, [nth(recorded, 0)], "one at a time");
+        let next = world.finish(attempt(recorded, 0, webhook, 2, Outcome::Delivered, at(50))).await;
+        assert_eq!(next, index < 2);
+    }
 }

@@ -114,6 +114,8 @@ cases! {
     jobs {
         a_job_retries_what_had_failed
         a_job_is_made_once_and_can_be_stopped
+        a_replay_sends_again_what_was_selected
+        a_replay_keeps_the_order_of_a_subject
         jobs_are_listed_for_their_tenant
     }
     stats {

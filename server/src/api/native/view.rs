@@ -425,7 +425,7 @@ fn milliseconds(microseconds: u64) -> f64 {
 pub struct JobView {
     #[schema(example = "job_3")]
     id: String,
-    /// `retry_failed`.
+    /// `retry_failed` or `replay`.
     #[schema(value_type = String, example = "retry_failed")]
     kind: callboard_domain::job::JobKind,
     /// `running`, `finished` or `stopped`.
@@ -433,9 +433,12 @@ pub struct JobView {
     state: callboard_domain::job::JobState,
     /// The webhook it works for; null when it is deleted.
     webhook_id: Option<String>,
-    /// Deliveries that it is to retry, counted when it started.
+    /// What a replay sends again; null for other jobs.
+    #[schema(value_type = Option<Object>)]
+    selection: Option<callboard_domain::job::Selection>,
+    /// Deliveries that it is to send again, counted when it started.
     total: u64,
-    /// Deliveries that it has retried.
+    /// Deliveries that it has made due.
     done: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -451,6 +454,7 @@ impl JobView {
             kind: job.kind,
             state: job.state,
             webhook_id,
+            selection: job.selection.clone(),
             total: job.total,
             done: job.done,
             created_at: job.created_at,
