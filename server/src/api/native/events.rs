@@ -170,10 +170,12 @@ pub struct EventQuery {
     cursor: Option<String>,
 }
 
+/// What is wrong with a text that is no time.
+pub(super) const NO_TIME: &str = "must be an RFC 3339 time with an offset, such as 2026-11-21T19:00:00Z";
+
 /// Reads a time of a query.
 pub(super) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-    let fault = "must be an RFC 3339 time with an offset, such as 2026-11-21T19:00:00Z";
-    text.map(|text| text.parse().map_err(|_| Problem::parameter(name, fault))).transpose()
+    text.map(|text| text.parse().map_err(|_| Problem::parameter(name, NO_TIME))).transpose()
 }
 
 /// List events, newest first.

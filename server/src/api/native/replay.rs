@@ -12,6 +12,7 @@ use callboard_domain::json::Members;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::events::NO_TIME;
 use super::view::JobView;
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
@@ -76,8 +77,7 @@ fn read(text: &str) -> Result<(Selection, bool), Problem> {
 }
 
 fn time(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<Timestamp> {
-    let fault = "must be an RFC 3339 time with an offset, such as 2026-11-21T19:00:00Z";
-    members.string(name, faults)?.parse().map_err(|_| faults.member(name, fault)).ok()
+    members.string(name, faults)?.parse().map_err(|_| faults.member(name, NO_TIME)).ok()
 }
 
 fn states(members: &Members<'_>, faults: &mut Faults) -> Vec<DeliveryState> {
