@@ -513,7 +513,8 @@ pub trait UpkeepStore: Send + Sync {
     async fn running_jobs(&self) -> Result<Vec<Job>>;
 
     /// Moves a running job at most `limit` deliveries on and tells how it
-    /// stands; `None` when there is no such job.
+    /// stands; `None` when there is no such job. One whose webhook was deleted
+    /// is stopped instead.
     async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>>;
 
     /// Ends a running job as `state`; `None` when there is no such job.

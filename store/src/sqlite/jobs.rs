@@ -156,6 +156,13 @@ pub(super) fn advance(
     let Some(job) = by_key(write.conn, key)?.filter(|job| job.state == JobState::Running) else {
         return by_key(write.conn, key);
     };
+    // What is sent again for a deleted webhook would only be called off, and so
+    // stand in the log as cancelled although it was delivered.
+    let gone = "SELECT deleted_at IS NOT NULL FROM webhooks WHERE key = ?1";
+    if sql::value(write.conn, gone, [job.webhook.0])? != Some(false) {
+        set_state(write.conn, key, JobState::Stopped, now)?;
+        return by_key(write.conn, key);
+    }
     let cursors = "SELECT after_key, last_key FROM jobs WHERE key = ?1";
     let cursors = sql::one(write.conn, cursors, [key.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (after, last): (i64, i64) = cursors.unwrap_or_default();

@@ -140,6 +140,18 @@ pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
     assert_eq!(world.state(tenant, nth(&after, 0)).await, State::Delivered);
 }
 
+pub(crate) async fn a_job_ends_with_its_webhook(world: World) {
+    let tenant = world.tenant("acme").await;
+    let doomed = world.webhook(tenant).await;
+    let recorded = world.ended((tenant, doomed.key), event("a"), Outcome::Delivered, at(1)).await;
+    let selection = since(0, &Selection::STATES);
+    let job = world.store.create_replay_job(tenant, doomed.key, selection, at(2)).await.expect("a job");
+    world.store.delete_webhook(tenant, doomed.id, at(3)).await.expect("no error").expect("deleted");
+    let ended = advance(&world, &job, 10).await;
+    assert_eq!((ended.state, ended.done, ended.ended_at), (JobState::Stopped, 0, Some(at(50))));
+    assert_eq!(world.state(tenant, nth(&recorded, 0)).await, State::Delivered, "what was told stays told");
+}
+
 pub(crate) async fn a_replay_keeps_the_order_of_a_subject(world: World) {
     let lane = world.ordered_lane().await;
     let (tenant, webhook) = lane;

@@ -116,6 +116,7 @@ cases! {
         a_job_is_made_once_and_can_be_stopped
         a_replay_sends_again_what_was_selected
         a_replay_keeps_the_order_of_a_subject
+        a_job_ends_with_its_webhook
         jobs_are_listed_for_their_tenant
     }
     stats {
