@@ -321,6 +321,18 @@ pub struct WebhookSlice {
     pub limit: u64,
 }
 
+/// What an edit puts in the place of what was.
+#[derive(Debug, Clone)]
+pub struct WebhookEdit {
+    /// The settings, all of them.
+    pub settings: Settings,
+    /// The status.
+    pub status: Status,
+    /// What signs from now on instead of all other secrets, where those can't
+    /// sign in the scheme that the settings name.
+    pub secret: Option<Secret>,
+}
+
 /// What came of an edit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Edited {
@@ -336,14 +348,13 @@ pub trait WebhookStore: Send + Sync {
     /// Makes a webhook.
     async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook>;
 
-    /// Replaces settings and status if the webhook is still at `revision`.
+    /// Edits a webhook that is still at `revision`.
     async fn update_webhook(
         &self,
         tenant: TenantKey,
         id: WebhookId,
         revision: i64,
-        settings: Settings,
-        status: Status,
+        edit: WebhookEdit,
         now: Timestamp,
     ) -> Result<Option<Edited>>;
 

@@ -74,10 +74,11 @@ pub(crate) async fn act(engine: &Arc<Engine>, target: &Target, turn: Turn) -> Re
     let now = engine.clock.now();
     let Some(webhook) = engine.store.disable_webhook(target.key(), reason.clone(), now).await? else {
         // Another attempt was first, and tells it.
-        return engine.refresh(target.tenant(), target.key()).await;
+        engine.obey(target.tenant(), target.key()).await;
+        return Ok(());
     };
     tracing::warn!(webhook = %webhook.id, %reason, "webhook disabled");
-    engine.refresh(webhook.tenant, webhook.key).await?;
+    engine.obey(webhook.tenant, webhook.key).await;
     tell(engine, &webhook, Operational::WebhookDisabled, json!({ "reason": reason })).await;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use callboard_domain::store::Result;
 
-use crate::{Engine, by_hand};
+use crate::{Engine, by_hand, change};
 
 /// Most rows that one step deletes or cancels, so that no publisher waits long
 /// for the writer.
@@ -30,6 +30,7 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<bool> {
     let elapsed = engine.clock.elapsed();
     engine.lanes.forget_idle(elapsed, LANE_IDLE);
     engine.client.reap(elapsed);
+    change::catch_up(engine).await;
     give_back(engine).await?;
     let mut more = by_hand::step_jobs(engine).await?;
     more |= engine.store.cancel_orphans(STEP, now).await?.more;

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub mod attempt;
 mod by_hand;
+mod change;
 mod dispatcher;
 pub mod guard;
 mod health;
@@ -96,6 +97,8 @@ pub struct Engine {
     jobs_changed: Notify,
     /// Deliveries whose attempt ended without an outcome.
     lost: Mutex<Vec<(DeliveryKey, WebhookKey)>>,
+    /// Webhooks of which a change could not be read when it was made.
+    unobeyed: Mutex<Vec<(TenantKey, WebhookKey)>>,
     /// Attempts under way.
     runners: TaskTracker,
     stopping: CancellationToken,
@@ -128,6 +131,7 @@ impl Engine {
             unwritten: Mutex::new(Some(unwritten)),
             jobs_changed: Notify::new(),
             lost: Mutex::default(),
+            unobeyed: Mutex::default(),
             runners: TaskTracker::new(),
             stopping: CancellationToken::new(),
             outcomes_done: CancellationToken::new(),
@@ -168,11 +172,11 @@ impl Engine {
         Ok(found.into_iter().map(others).collect())
     }
 
-    /// Obeys a webhook as the store has it now: to be called after each change.
+    /// Obeys a webhook as the store has it now: after each change.
     ///
     /// # Errors
     /// When it can't be read, or what no longer may be sent can't be released.
-    pub async fn refresh(self: &Arc<Self>, tenant: TenantKey, webhook: WebhookKey) -> Result<()> {
+    async fn refresh(self: &Arc<Self>, tenant: TenantKey, webhook: WebhookKey) -> Result<()> {
         let target = self.registry.refresh(tenant, webhook).await?;
         let now = self.clock.now();
         let Some(target) = target else {

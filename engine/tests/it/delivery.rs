@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use callboard_domain::clock::{Clock, ManualClock, Timestamp};
@@ -11,7 +12,7 @@ use callboard_domain::delivery::State;
 use callboard_domain::event::read_events;
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId};
 use callboard_domain::signing::Secret;
-use callboard_domain::store::{Edited, EventFilter, NewWebhook, Page, Store};
+use callboard_domain::store::{Edited, EventFilter, NewWebhook, Page, Store, WebhookEdit};
 use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions};
@@ -79,15 +80,16 @@ impl World {
     }
 
     async fn make(&self, text: &str) -> Webhook {
+        self.engine.create_webhook(self.tenant, self.new_webhook(text)).await.unwrap()
+    }
+
+    fn new_webhook(&self, text: &str) -> NewWebhook {
         let (settings, _) = read_settings(text, None).unwrap();
         let now = self.clock.now();
         let mut rng = StdRng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed));
         let secret = Secret::generate(settings.signature, &mut rng);
         let id = WebhookId::generate(now, &mut rng);
-        let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
-        let webhook = self.store.create_webhook(self.tenant, webhook).await.unwrap();
-        self.engine.refresh(self.tenant, webhook.key).await.unwrap();
-        webhook
+        NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now }
     }
 
     async fn publish(&self, id: &str) -> Published {
@@ -257,12 +259,10 @@ async fn a_paused_webhook_hears_and_gets_everything_when_it_is_resumed() {
     let world = World::start(&folder, Options { lane_capacity: 4, ..Options::default() }).await;
     let mut webhook = world.webhook(&gate, "").await;
     for status in [Status::Paused, Status::Active] {
-        let (settings, now) = (webhook.settings.clone(), world.clock.now());
-        let store = &world.store;
-        let edited = store.update_webhook(world.tenant, webhook.id, webhook.revision, settings, status, now);
-        let Some(Edited::Done(edited)) = edited.await.unwrap() else { panic!("it was edited") };
+        let edit = WebhookEdit { settings: webhook.settings.clone(), status, secret: None };
+        let edited = world.engine.update_webhook(world.tenant, webhook.id, webhook.revision, edit).await;
+        let Some(Edited::Done(edited)) = edited.unwrap() else { panic!("it was edited") };
         webhook = *edited;
-        world.engine.refresh(world.tenant, webhook.key).await.unwrap();
         if status == Status::Paused {
             for number in 0..20 {
                 world.publish(&format!("e{number}")).await;
@@ -278,6 +278,27 @@ async fn a_paused_webhook_hears_and_gets_everything_when_it_is_resumed() {
     for _ in 0..20 {
         gate.arrived().await;
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_is_obeyed_also_when_its_caller_hangs_up() {
+    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
+    let world = World::start(&folder, Options::default()).await;
+    assert_eq!(world.publish("before").await.deliveries, 0, "the tenant is in memory");
+    let new = world.new_webhook(&format!(r#"{{"url": "{}", "events": ["*"]}}"#, gate.url()));
+    let mut made = Box::pin(world.engine.create_webhook(world.tenant, new));
+    assert!(made.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(made);
+    let heard = async {
+        for number in 0.. {
+            if world.publish(&format!("e{number}")).await.deliveries > 0 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap();
+    gate.arrived().await;
     world.stop().await;
 }
 

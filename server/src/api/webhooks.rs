@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use callboard_domain::id::WebhookId;
 use callboard_domain::signing::Secret;
-use callboard_domain::store::{Edited, NewWebhook};
+use callboard_domain::store::{Edited, NewWebhook, WebhookEdit};
 use callboard_domain::webhook::{Settings, Status, Webhook};
 use callboard_domain::wire::{Dialect, openticket};
 use callboard_engine::Published;
@@ -33,9 +33,7 @@ pub async fn make(
     let status = if enabled == Some(false) { Status::Disabled } else { Status::Active };
     let shown = secret.verifier_text();
     let webhook = NewWebhook { id, settings, status, secret, nonce, now };
-    let webhook = access.store().create_webhook(access.tenant.key, webhook).await?;
-    access.engine().refresh(access.tenant.key, webhook.key).await?;
-    Ok((webhook, shown))
+    Ok((access.engine().create_webhook(access.tenant.key, webhook).await?, shown))
 }
 
 /// Gives a webhook other settings, unless somebody else edited it since it was
@@ -51,29 +49,26 @@ pub async fn edit(
         Some(true) if webhook.status == Status::Disabled => Status::Active,
         _ => webhook.status,
     };
-    let changes_scheme = settings.signature != webhook.settings.signature;
-    let (store, tenant, now) = (access.store(), access.tenant.key, access.now());
-    let edited = store.update_webhook(tenant, webhook.id, webhook.revision, settings, status, now).await?;
-    let Edited::Done(mut webhook) = edited.ok_or_else(Problem::not_found)? else {
-        let detail = "somebody else edited the webhook at the same time; try again";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    };
-    if changes_scheme {
-        // A secret of one scheme can't sign in the other; the receiver reads
-        // the new one at the webhook's secret.
-        let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
-        let rotated = store.rotate_secret(tenant, webhook.id, secret, now, now).await?;
-        *webhook = rotated.ok_or_else(Problem::not_found)?;
+    // A secret of one scheme can't sign in the other; the receiver reads the new
+    // one at the webhook's secret.
+    let secret = (settings.signature != webhook.settings.signature)
+        .then(|| access.with_rng(|rng| Secret::generate(settings.signature, rng)));
+    let edit = WebhookEdit { settings, status, secret };
+    let edited =
+        access.engine().update_webhook(access.tenant.key, webhook.id, webhook.revision, edit).await?;
+    match edited.ok_or_else(Problem::not_found)? {
+        Edited::Done(webhook) => Ok(*webhook),
+        Edited::Stale => {
+            let detail = "somebody else edited the webhook at the same time; try again";
+            Err(Problem::new(StatusCode::CONFLICT, detail))
+        }
     }
-    access.engine().refresh(tenant, webhook.key).await?;
-    Ok(*webhook)
 }
 
 /// Deletes a webhook.
 pub async fn delete(access: &Granted<WriteWebhooks>, id: WebhookId) -> Result<(), Problem> {
-    let deleted = access.store().delete_webhook(access.tenant.key, id, access.now()).await?;
-    let key = deleted.ok_or_else(Problem::not_found)?;
-    Ok(access.engine().refresh(access.tenant.key, key).await?)
+    let deleted = access.engine().delete_webhook(access.tenant.key, id).await?;
+    deleted.then_some(()).ok_or_else(Problem::not_found)
 }
 
 /// Sends a ping to a webhook and to no other.

@@ -14,9 +14,9 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    UpkeepStore, WebhookSlice, WebhookStore,
+    UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
-use callboard_domain::webhook::{Settings, Status, Webhook};
+use callboard_domain::webhook::Webhook;
 use rusqlite::Connection;
 
 use super::ledger::Write;
@@ -142,13 +142,12 @@ impl WebhookStore for SqliteStore {
         tenant: TenantKey,
         id: WebhookId,
         revision: i64,
-        settings: Settings,
-        status: Status,
+        edit: WebhookEdit,
         now: Timestamp,
     ) -> Result<Option<Edited>> {
-        let text = webhooks::settings_text(&settings)?;
+        let text = webhooks::settings_text(&edit.settings)?;
         let update =
-            move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&text, status), now);
+            move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&edit, &text), now);
         self.writer.run(FEW, update).await
     }
 

@@ -3,7 +3,7 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
-use callboard_domain::store::{Edited, Listed, NewWebhook, Page, WebhookSlice};
+use callboard_domain::store::{Edited, Listed, NewWebhook, Page, WebhookEdit, WebhookSlice};
 use callboard_domain::webhook::{Settings, Status, StoredSecret, Webhook, read_settings};
 use rusqlite::{Connection, Row};
 
@@ -63,14 +63,13 @@ fn written(conn: &Connection, key: i64) -> Result<Webhook, Failure> {
     by_key(conn, WebhookKey(key))?.ok_or_else(|| Failure::Corrupt(format!("webhook {key} is gone")))
 }
 
-/// Replaces settings and status, if the webhook is still at `revision`. With
-/// another status it starts afresh: what it failed before no longer counts.
+/// Edits a webhook that is still at `revision`. With another status it starts afresh: what it failed before no longer counts.
 pub(super) fn update(
     write: &mut Write<'_>,
     tenant: TenantKey,
     id: WebhookId,
     revision: i64,
-    (settings, status): (&str, Status),
+    (edit, settings): (&WebhookEdit, &str),
     now: Timestamp,
 ) -> Result<Option<Edited>, Failure> {
     let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
@@ -80,10 +79,13 @@ pub(super) fn update(
              disabled_reason = iif(status = ?4, disabled_reason, NULL),
              failing_since = iif(status = ?4, failing_since, NULL)
          WHERE key = ?1 AND revision = ?2",
-        (key, revision, settings, status.as_str(), micros(now)),
+        (key, revision, settings, edit.status.as_str(), micros(now)),
     )?;
     if updated == 0 {
         return Ok(Some(Edited::Stale));
+    }
+    if let Some(secret) = &edit.secret {
+        replace_secrets(write.conn, key, secret, now, now)?;
     }
     Ok(Some(Edited::Done(Box::new(written(write.conn, key)?))))
 }
@@ -147,15 +149,22 @@ pub(super) fn rotate(
     overlap_until: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
     let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
-    let (now, until) = (micros(now), micros(overlap_until));
-    sql::run(
-        write.conn,
-        "UPDATE secrets SET expires_at = min(ifnull(expires_at, ?2), ?2) WHERE webhook = ?1",
-        (key, until),
-    )?;
-    sql::run(write.conn, "DELETE FROM secrets WHERE webhook = ?1 AND expires_at <= ?2", (key, now))?;
-    add_secret(write.conn, key, secret, now)?;
+    replace_secrets(write.conn, key, secret, now, overlap_until)?;
     written(write.conn, key).map(Some)
+}
+
+fn replace_secrets(
+    conn: &Connection,
+    webhook: i64,
+    secret: &Secret,
+    now: Timestamp,
+    overlap_until: Timestamp,
+) -> Result<(), Failure> {
+    let (now, until) = (micros(now), micros(overlap_until));
+    let sql = "UPDATE secrets SET expires_at = min(ifnull(expires_at, ?2), ?2) WHERE webhook = ?1";
+    sql::run(conn, sql, (webhook, until))?;
+    sql::run(conn, "DELETE FROM secrets WHERE webhook = ?1 AND expires_at <= ?2", (webhook, now))?;
+    add_secret(conn, webhook, secret, now)
 }
 
 macro_rules! select_or_deleted {

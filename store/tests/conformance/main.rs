@@ -100,6 +100,7 @@ cases! {
         a_webhook_survives_the_round_trip
         stale_edits_are_refused
         deletion_hides_it_everywhere
+        an_edit_may_bring_a_secret_that_signs_alone
         secrets_overlap_and_end
         disabling_tells_why_until_the_status_changes
         webhooks_page_newest_first

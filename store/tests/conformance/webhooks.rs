@@ -1,6 +1,6 @@
 //! Webhooks and their secrets.
 
-use callboard_domain::store::{Edited, NewWebhook, Page, WebhookSlice};
+use callboard_domain::store::{Edited, NewWebhook, Page, WebhookEdit, WebhookSlice};
 use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_domain::wire::Dialect;
 
@@ -26,7 +26,8 @@ pub(crate) async fn stale_edits_are_refused(world: World) {
     let mut changed = settings();
     "Another name".clone_into(&mut changed.name);
     let edit = |revision| {
-        world.store.update_webhook(tenant, made.id, revision, changed.clone(), Status::Paused, at(5))
+        let edit = WebhookEdit { settings: changed.clone(), status: Status::Paused, secret: None };
+        world.store.update_webhook(tenant, made.id, revision, edit, at(5))
     };
     let Ok(Some(Edited::Done(edited))) = edit(made.revision).await else { panic!("an edit") };
     assert_eq!((edited.settings.name.as_str(), edited.status), ("Another name", Status::Paused));
@@ -35,8 +36,8 @@ pub(crate) async fn stale_edits_are_refused(world: World) {
     assert!(matches!(edit(edited.revision).await, Ok(Some(Edited::Done(_)))));
 
     let other = world.tenant("other").await;
-    let foreign =
-        world.store.update_webhook(other, made.id, edited.revision, settings(), Status::Active, at(6)).await;
+    let edit = WebhookEdit { settings: settings(), status: Status::Active, secret: None };
+    let foreign = world.store.update_webhook(other, made.id, edited.revision, edit, at(6)).await;
     assert_eq!(foreign, Ok(None));
 }
 
@@ -80,6 +81,23 @@ pub(crate) async fn secrets_overlap_and_end(world: World) {
     assert_eq!(ends(&rotate(last.clone(), 400, 400).await), [(last, None)]);
 }
 
+pub(crate) async fn an_edit_may_bring_a_secret_that_signs_alone(world: World) {
+    let tenant = world.tenant("acme").await;
+    let made = world.webhook(tenant).await;
+    let edit = |secret| WebhookEdit { settings: settings(), status: Status::Active, secret };
+    let update = async |revision, secret| -> Edited {
+        let edited = world.store.update_webhook(tenant, made.id, revision, edit(secret), at(5)).await;
+        edited.expect("no error").expect("the webhook")
+    };
+    let new = secret();
+    let Edited::Done(edited) = update(made.revision, Some(new.clone())).await else { panic!("an edit") };
+    let secrets: Vec<_> = edited.secrets.iter().map(|stored| (&stored.secret, stored.expires_at)).collect();
+    assert_eq!(secrets, [(&new, None)]);
+    assert_eq!(update(made.revision, Some(secret())).await, Edited::Stale);
+    let Edited::Done(again) = update(edited.revision, None).await else { panic!("an edit") };
+    assert_eq!(again.secrets, edited.secrets, "neither a stale edit nor one without a secret changes them");
+}
+
 pub(crate) async fn disabling_tells_why_until_the_status_changes(world: World) {
     let tenant = world.tenant("acme").await;
     let made = world.webhook(tenant).await;
@@ -102,7 +120,8 @@ pub(crate) async fn disabling_tells_why_until_the_status_changes(world: World) {
     assert_eq!(again, Ok(None), "it is disabled already");
 
     let edit = async |revision, status| -> Webhook {
-        let edited = world.store.update_webhook(tenant, made.id, revision, settings(), status, at(10)).await;
+        let edit = WebhookEdit { settings: settings(), status, secret: None };
+        let edited = world.store.update_webhook(tenant, made.id, revision, edit, at(10)).await;
         let Ok(Some(Edited::Done(edited))) = edited else { panic!("{edited:?}") };
         *edited
     };

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookId;
 use callboard_domain::stats::{QUEUED_COUNTED, StatsBucket, WebhookStats};
-use callboard_domain::store::Edited;
+use callboard_domain::store::{Edited, WebhookEdit};
 use callboard_domain::webhook::Status;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -30,12 +30,9 @@ async fn set_status(
             let detail = "a disabled webhook can't be paused; enable it first";
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
-        let (tenant, now) = (access.tenant.key, access.now());
-        let settings = webhook.settings.clone();
-        let edited =
-            access.store().update_webhook(tenant, id, webhook.revision, settings, wanted, now).await?;
+        let edit = WebhookEdit { settings: webhook.settings, status: wanted, secret: None };
+        let edited = access.engine().update_webhook(access.tenant.key, id, webhook.revision, edit).await?;
         if let Edited::Done(webhook) = edited.ok_or_else(Problem::not_found)? {
-            access.engine().refresh(tenant, webhook.key).await?;
             return Ok(Json(WebhookView::new(&webhook, access.retry_base())));
         }
     }

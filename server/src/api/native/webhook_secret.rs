@@ -105,9 +105,8 @@ pub(in crate::api) async fn rotate(
     let now = access.now();
     let until = now.saturating_add(std::time::Duration::from_secs(overlap)).unwrap_or(Timestamp::MAX);
     let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
-    let rotated = access.store().rotate_secret(access.tenant.key, id, secret, now, until).await?;
+    let rotated = access.engine().rotate_secret(access.tenant.key, id, secret, until).await?;
     let webhook = rotated.ok_or_else(Problem::not_found)?;
-    access.engine().refresh(access.tenant.key, webhook.key).await?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, no_store, Json(SecretView::new(&webhook, now))))
 }
