@@ -15,6 +15,10 @@ use crate::json::{self, Members};
 use crate::resource::Resource;
 use crate::trigger::Trigger;
 
+mod stored;
+
+pub use stored::Unreadable;
+
 /// Largest event, in bytes of its JSON text.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
@@ -277,24 +281,25 @@ struct Parts<'a> {
     changes: Option<&'a str>,
 }
 
+/// How many tickets there are now, if that was published.
+fn quantity(event_type: &EventType, data: &str) -> Option<i64> {
+    let EventType::Known(Resource::Ticket, Trigger::Create | Trigger::Update) = event_type else {
+        return None;
+    };
+    // A quantity that is no such number was refused, or is beyond counting.
+    serde_json::from_str(Members::read(data, &mut Faults::new())?.get("quantity")?.get()).ok()
+}
+
+fn says_how_an_order_stands(event_type: &EventType, data: &str, changes: Option<&str>) -> bool {
+    let is_it = *event_type == EventType::Known(Resource::Order, Trigger::Update);
+    is_it && [Some(data), changes].into_iter().flatten().any(tells_status)
+}
+
 impl Parts<'_> {
-    fn quantity(&self) -> Option<i64> {
-        let EventType::Known(Resource::Ticket, Trigger::Create | Trigger::Update) = self.event_type else {
-            return None;
-        };
-        // A quantity that is no such number was refused, or is beyond counting.
-        serde_json::from_str(Members::read(self.data, &mut Faults::new())?.get("quantity")?.get()).ok()
-    }
-
-    fn tells_status(&self) -> bool {
-        let is_it = self.event_type == EventType::Known(Resource::Order, Trigger::Update);
-        is_it && [Some(self.data), self.changes].into_iter().flatten().any(tells_status)
-    }
-
     fn render(self) -> Event {
         let type_name = self.event_type.to_string();
-        let quantity = self.quantity();
-        let tells_status = self.tells_status();
+        let quantity = quantity(&self.event_type, self.data);
+        let tells_status = says_how_an_order_stands(&self.event_type, self.data, self.changes);
         let mut body = Vec::with_capacity(self.data.len() + self.changes.map_or(0, str::len) + 384);
         body.extend_from_slice(b"{\"type\":");
         json::write_string(&mut body, &type_name);

@@ -136,6 +136,17 @@ pub struct EventFilter {
     pub until: Option<Timestamp>,
 }
 
+/// A stretch of the log of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The events, and where a webhook was asked for, the delivery for it.
+    pub events: Vec<(StoredEvent, Option<DeliveryKey>)>,
+    /// Its end: what was looked at, and what follows comes after it.
+    pub end: EventKey,
+    /// Whether more follows already.
+    pub more: bool,
+}
+
 /// Published events.
 #[async_trait]
 pub trait EventStore: Send + Sync {
@@ -161,6 +172,23 @@ pub trait EventStore: Send + Sync {
         filter: EventFilter,
         page: Page,
     ) -> Result<Listed<StoredEvent>>;
+
+    /// The place behind every event accepted before `time`, or behind all that
+    /// were accepted so far.
+    async fn place(&self, before: Option<Timestamp>) -> Result<EventKey>;
+
+    /// What follows `after`, a place in the log: the tenant's events, or those
+    /// that have a delivery for `webhook`, the oldest first. At most `limit`, and
+    /// their bodies stay below about `max_bytes`; one at least is read where
+    /// there is one.
+    async fn events_after(
+        &self,
+        tenant: TenantKey,
+        webhook: Option<WebhookKey>,
+        after: EventKey,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Stretch>;
 
     /// The deliveries of one event, in the order of their making.
     async fn deliveries_of_event(&self, event: EventKey, page: Page) -> Result<Listed<DeliverySummary>>;

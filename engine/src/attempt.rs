@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Outcome};
+use callboard_domain::id::EventId;
 use callboard_domain::wire::Message;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
 
 use crate::http::{Answer, Client, Endpoint, Exchange};
 use crate::lanes::{Ended, Queued, Work};
+use crate::target::Target;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -124,20 +126,29 @@ pub fn prepare(work: &Work, at: Timestamp) -> Result<Prepared<'_>, (Cause, Strin
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    let signature = target.with_signatures(at, |signatures| signatures.sign(&event.id, at, &body));
-    // An event id holds letters, digits, '_' and '-' only, a signature base64:
-    // each is a header value.
-    let texts = [
-        (WEBHOOK_ID, event.id.as_str().to_owned()),
-        (WEBHOOK_TIMESTAMP, at.as_second().to_string()),
-        (WEBHOOK_SIGNATURE, signature),
-    ];
-    for (name, text) in texts {
+    for (name, text) in signature_headers(target, &event.id, at, &body) {
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     }
     Ok(Prepared { endpoint, headers, body })
+}
+
+/// What Standard Webhooks puts beside a body that is posted at `at`. An event id
+/// holds letters, digits, '_' and '-' only, a signature base64: each is a header
+/// value.
+pub(crate) fn signature_headers(
+    target: &Target,
+    id: &EventId,
+    at: Timestamp,
+    body: &[u8],
+) -> [(HeaderName, String); 3] {
+    let signature = target.with_signatures(at, |signatures| signatures.sign(id, at, body));
+    [
+        (WEBHOOK_ID, id.as_str().to_owned()),
+        (WEBHOOK_TIMESTAMP, at.as_second().to_string()),
+        (WEBHOOK_SIGNATURE, signature),
+    ]
 }
 
 fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Cause>, AttemptDetail) {

@@ -34,6 +34,7 @@ mod outcomes;
 mod publish;
 pub mod registry;
 mod runner;
+pub mod stream;
 pub mod target;
 mod uncancelled;
 
@@ -45,6 +46,7 @@ use crate::dispatcher::Agenda;
 use crate::http::Client;
 use crate::lanes::{Lane, Lanes, Work};
 use crate::registry::Registry;
+use crate::stream::Tails;
 use crate::target::Target;
 use crate::uncancelled::Uncancelled;
 
@@ -90,6 +92,7 @@ pub struct Engine {
     options: Options,
     registry: Registry,
     lanes: Lanes,
+    tails: Tails,
     agenda: Agenda,
     outcomes: mpsc::Sender<Attempt>,
     /// The other end, until [`Engine::run`] takes it.
@@ -121,6 +124,7 @@ impl Engine {
         Arc::new(Self {
             registry: Registry::new(Arc::clone(&store), Arc::clone(&clock), options.public_url.clone()),
             lanes: Lanes::new(options.lane_capacity, options.queue_memory),
+            tails: Tails::default(),
             agenda: Agenda::default(),
             store,
             clock,

@@ -133,6 +133,7 @@ pub(crate) async fn record(
             return Err(error);
         }
     };
+    engine.tails.recorded(tenant);
     let published = planned.iter().zip(&recorded).map(|(planned, recorded)| {
         if recorded.duplicate {
             planned.give_up(&engine, now);

@@ -126,6 +126,16 @@ impl Registry {
         Ok(target)
     }
 
+    /// Makes a webhook ready that is not in the store.
+    ///
+    /// # Errors
+    /// When its tenant was not loaded yet and can't be.
+    pub(crate) async fn make_unstored(&self, webhook: Webhook) -> Result<Arc<Target>> {
+        let cell = self.cell(webhook.tenant);
+        let id = self.loaded(&cell, webhook.tenant).await?.read().id.clone();
+        Ok(self.make(webhook, &id))
+    }
+
     fn make(&self, webhook: Webhook, tenant: &TenantId) -> Arc<Target> {
         Arc::new(Target::new(webhook, tenant, &self.public_url, self.now()))
     }

@@ -15,6 +15,7 @@ mod native;
 mod oauth;
 mod openticket;
 mod page;
+mod patience;
 mod problem;
 mod read;
 mod serve;

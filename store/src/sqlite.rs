@@ -34,6 +34,7 @@ mod replay;
 mod retention;
 mod sql;
 mod stats;
+mod stream;
 mod timeline;
 mod webhooks;
 mod writer;

@@ -107,6 +107,11 @@ impl<S: Needed> Granted<S> {
         self.inner.options.retry_base
     }
 
+    /// How long an answer may go on that began with a valid token.
+    pub fn token_lifetime(&self) -> Duration {
+        Duration::from_secs(self.inner.options.token_seconds.into())
+    }
+
     /// Calls `draw` with the source of chance.
     pub fn with_rng<T>(&self, draw: impl FnOnce(&mut dyn Rng) -> T) -> T {
         draw(&mut **self.inner.rng.lock())

@@ -14,6 +14,7 @@ mod events;
 mod jobs;
 mod openapi;
 mod replay;
+mod stream;
 mod tenants;
 mod view;
 mod webhook_actions;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(events::publish, events::list))
         .routes(routes!(events::show))
         .routes(routes!(events::fan_out))
+        .routes(routes!(stream::listen))
         .routes(routes!(event_types::list))
         .routes(routes!(event_types::show))
         .routes(routes!(webhooks::create, webhooks::list))

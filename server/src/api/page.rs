@@ -39,8 +39,20 @@ pub struct Items<T> {
 impl<T> Items<T> {
     /// The page, with its cursor written out.
     pub fn new(items: Vec<T>, next: Option<i64>) -> Self {
-        Self { items, next: next.map(|position| URL_SAFE_NO_PAD.encode(position.to_be_bytes())) }
+        Self { items, next: next.map(cursor) }
     }
+}
+
+/// A position as it is told.
+#[must_use]
+pub fn cursor(position: i64) -> String {
+    URL_SAFE_NO_PAD.encode(position.to_be_bytes())
+}
+
+/// The position that [`cursor`] told; `None` for any other text.
+#[must_use]
+pub fn position(cursor: &str) -> Option<i64> {
+    Some(i64::from_be_bytes(URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?))
 }
 
 /// Reads how many items are wanted, from the parameter of this name, and
@@ -57,10 +69,9 @@ pub fn page((name, limit): (&str, Option<&str>), cursor: Option<&str>) -> Result
             .filter(|limit| (1..=MAX_LIMIT).contains(limit))
             .ok_or_else(|| Problem::parameter(name, &format!("must be a number from 1 to {MAX_LIMIT}")))?,
     };
-    let decode = |text: &str| Some(i64::from_be_bytes(URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?));
     let after = match cursor {
         None => None,
-        Some(text) => Some(decode(text).ok_or_else(|| {
+        Some(text) => Some(position(text).ok_or_else(|| {
             Problem::parameter("cursor", "is no cursor of this list; take it from the answer before")
         })?),
     };

@@ -76,6 +76,7 @@ impl Problem {
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => "conflict",
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+            StatusCode::TOO_MANY_REQUESTS => "too-many",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             status if status.is_client_error() => "invalid-input",
             _ => "internal",
@@ -142,6 +143,17 @@ impl Problem {
             InputFault { pointer: None, parameter: Some(name.to_owned()), detail: detail.to_string() };
         let detail = format!("the parameter {name} has a fault");
         Self::new(StatusCode::BAD_REQUEST, detail).with_errors(vec![error])
+    }
+
+    /// Several parameters of the query are wrong: their names, and what is wrong
+    /// with each.
+    pub fn parameters(faults: Vec<(String, String)>) -> Self {
+        let detail = match faults.len() {
+            1 => "a parameter has a fault".to_owned(),
+            count => format!("the parameters have {count} faults"),
+        };
+        let error = |(name, detail)| InputFault { pointer: None, parameter: Some(name), detail };
+        Self::new(StatusCode::BAD_REQUEST, detail).with_errors(faults.into_iter().map(error).collect())
     }
 
     /// There is no such thing, or it is another tenant's.

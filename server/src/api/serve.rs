@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::patience::Patient;
 use super::{State, router};
 
 /// How long a client may take to send the headers of a request.
@@ -22,12 +23,16 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// has no file handle left.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Tells answers that would go on for ever that the program stops.
+#[derive(Debug, Clone)]
+pub(super) struct Stopping(pub(super) CancellationToken);
+
 /// Serves until `stop` is cancelled, then answers what it has.
 ///
 /// # Errors
 /// None at present; a listener that fails is tried again.
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> std::io::Result<()> {
-    let router = router(state);
+    let router = router(state).layer(Extension(Stopping(stop.clone())));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -58,7 +63,7 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
     tokio::select! {
         ended = served.as_mut() => return note(ended),

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use callboard::config::{Hidden, Settings};
 use callboard_domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{HeaderMap, Request};
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::listener::Listener;
 use crate::receiver::Receiver;
 
 /// The operator's token.
@@ -312,6 +314,26 @@ impl Caller {
         Answer { about, status, headers, body, json }
     }
 
+    /// Listens to an answer that goes on.
+    pub(crate) fn listen(&self, path: &str) -> Listener {
+        let listener = self.open(path);
+        assert_eq!(listener.status(), 200, "{path}");
+        listener
+    }
+
+    /// Sends a request, and leaves the body of the answer to be read.
+    pub(crate) fn open(&self, path: &str) -> Listener {
+        let mut request = Request::builder().uri(path).header("host", "callboard");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::new())).expect("a request");
+        let begun =
+            self.handle.block_on(async { tokio::time::timeout(ANSWER, begin(self.address, request)).await });
+        let (answer, connection) = begun.expect("an answer in time").expect("an answer");
+        Listener::new(self.handle.clone(), answer, connection)
+    }
+
     /// Every item of a list, page by page.
     pub(crate) fn all(&self, path: &str, limit: usize) -> Vec<Value> {
         let mut items = Vec::new();
@@ -350,19 +372,27 @@ impl Caller {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
 async fn exchange(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> Result<(u16, HeaderMap, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driven = tokio::spawn(connection);
-    let answer = sender.send_request(request).await?;
+    let (answer, driven) = begin(address, request).await?;
     let (parts, body) = answer.into_parts();
     let body = body.collect().await?.to_bytes();
     driven.abort();
     Ok((parts.status.as_u16(), parts.headers, body))
+}
+
+/// The head of an answer, and what drives its connection.
+#[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
+async fn begin(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driven = tokio::spawn(connection);
+    Ok((sender.send_request(request).await?, driven))
 }
 
 /// What the program answered.

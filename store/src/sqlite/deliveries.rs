@@ -14,7 +14,7 @@ use super::sql;
 /// Where a delivery stands, before its event is read.
 pub(super) struct Standing {
     delivery: i64,
-    event: i64,
+    pub(super) event: i64,
     pub(super) webhook: WebhookKey,
     pub(super) state: State,
     pub(super) attempts: u32,

@@ -133,18 +133,19 @@ pub(super) const DELIVERIES_UPWARDS: &str = "SELECT delivery FROM delivery_log
     WHERE webhook = ?1 AND delivery >= ?2 AND delivery < ?3 ORDER BY delivery LIMIT ?4";
 
 /// A webhook's deliveries from `from` to before `to`, the oldest first, at
-/// most `limit`.
+/// most `limit`. None of them is of an event before `first_event`.
 pub(super) fn deliveries_upwards(
     conn: &Connection,
     webhook: WebhookKey,
     (from, to): (i64, i64),
+    first_event: i64,
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
     let bounds = (webhook.0, from, to, super::columns::count(limit));
     let mut found: Vec<i64> = sql::many(conn, DELIVERIES_UPWARDS, bounds, |row| Ok(row.get(0)?))?;
     let mut statement =
         conn.prepare_cached("SELECT first_delivery, webhooks FROM events WHERE key > ?1 ORDER BY key")?;
-    let mut tail = statement.query([indexed(conn)?])?;
+    let mut tail = statement.query([indexed(conn)?.max(first_event - 1)])?;
     while found.len() < limit
         && let Some(row) = tail.next()?
     {
@@ -188,5 +189,26 @@ pub(super) fn events(
         (tenant.0, facet, from, to, rest),
         |row| Ok(row.get::<_, i64>(0)?),
     )?);
+    Ok(found)
+}
+
+/// Reads a facet's log upwards.
+pub(super) const EVENTS_UPWARDS: &str = "SELECT event FROM event_log
+    WHERE tenant = ?1 AND facet = ?2 AND event > ?3 ORDER BY event LIMIT ?4";
+
+/// A tenant's events behind `after`, the oldest first, at most `limit`.
+pub(super) fn events_upwards(
+    conn: &Connection,
+    tenant: TenantKey,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<i64>, Failure> {
+    let count = super::columns::count;
+    let bounds = (tenant.0, EVERY, after, count(limit));
+    let mut found: Vec<i64> = sql::many(conn, EVENTS_UPWARDS, bounds, |row| Ok(row.get(0)?))?;
+    let rest = count(limit - found.len());
+    let tail = "SELECT key FROM events WHERE key > ?1 AND tenant = ?2 ORDER BY key LIMIT ?3";
+    let after = indexed(conn)?.max(after);
+    found.extend(sql::many(conn, tail, (after, tenant.0, rest), |row| Ok(row.get::<_, i64>(0)?))?);
     Ok(found)
 }

@@ -43,6 +43,7 @@ fn statements_use_their_index_and_sort_nothing() {
             log_index::EVENTS,
             "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
         ),
+        (log_index::EVENTS_UPWARDS, "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>?)"),
         (
             super::webhooks::COUNT_IN,
             "SEARCH webhooks USING COVERING INDEX webhooks_dialect (tenant=? AND dialect=? AND deleted_at=?)",

@@ -14,7 +14,7 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use rusqlite::Connection;
@@ -23,7 +23,7 @@ use super::ledger::Write;
 use super::replay::{self, Range};
 use super::{
     SqliteStore, access, attempts, by_hand, claims, deliveries, delivery_list, event_list, events, jobs,
-    retention, stats, webhooks,
+    retention, stats, stream, webhooks,
 };
 
 /// Rows that a small change writes, about.
@@ -57,6 +57,21 @@ impl EventStore for SqliteStore {
         page: Page,
     ) -> Result<Listed<StoredEvent>> {
         self.readers.run(move |conn| event_list::list(conn, tenant, &filter, page)).await
+    }
+
+    async fn place(&self, before: Option<Timestamp>) -> Result<EventKey> {
+        self.readers.run(move |conn| stream::place(conn, before)).await
+    }
+
+    async fn events_after(
+        &self,
+        tenant: TenantKey,
+        webhook: Option<WebhookKey>,
+        after: EventKey,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Stretch> {
+        self.readers.run(move |conn| stream::after(conn, (tenant, webhook), after, limit, max_bytes)).await
     }
 
     async fn deliveries_of_event(&self, event: EventKey, page: Page) -> Result<Listed<DeliverySummary>> {

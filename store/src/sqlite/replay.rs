@@ -37,7 +37,7 @@ pub(super) fn walk(
     range: Range,
     limit: usize,
 ) -> Result<Piece, Failure> {
-    let candidates = log_index::deliveries_upwards(conn, webhook, range, limit)?;
+    let candidates = log_index::deliveries_upwards(conn, webhook, range, 0, limit)?;
     let wanted = Wanted {
         tenant: None,
         type_name: selection.type_name.as_deref(),

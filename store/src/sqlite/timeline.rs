@@ -56,6 +56,11 @@ fn first_since(conn: &Connection, micros: i64) -> Result<Place, Failure> {
     Ok(row_from(conn, low)?.map_or(Place::END, |(place, _)| place))
 }
 
+/// The first event behind a key.
+pub(super) fn first_after(conn: &Connection, key: i64) -> Result<Option<Place>, Failure> {
+    Ok(row_from(conn, key.saturating_add(1))?.map(|(place, _)| place))
+}
+
 /// The first event at or after a key.
 pub(super) const FROM: &str =
     "SELECT key, first_delivery, accepted_at FROM events WHERE key >= ?1 ORDER BY key LIMIT 1";

@@ -15,6 +15,7 @@ mod order;
 mod retention;
 mod sqlite;
 mod stats;
+mod stream;
 mod webhooks;
 mod world;
 
@@ -95,6 +96,9 @@ cases! {
         deliveries_of_an_event_page_in_order
         many_events_are_listed_whole
         webhooks_and_tenants_see_only_their_own
+    }
+    stream {
+        the_log_is_read_forwards_from_any_place
     }
     webhooks {
         a_webhook_survives_the_round_trip
