@@ -17,6 +17,7 @@ mod demo;
 mod remote;
 mod send;
 mod serve;
+mod temporary;
 mod tenant;
 
 /// Webhooks for ticketing: publish what happened, and every partner who

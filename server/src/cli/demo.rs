@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use callboard_domain::catalogue;
@@ -17,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::remote::Remote;
+use super::temporary::TemporaryFolder;
 use super::{Failure, Outcome, ServerArguments, block_on, clock, say};
 use crate::config::{Hidden, Settings, Source};
 use crate::receiver::{self, Behaviour, Received};
@@ -95,37 +95,14 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut settings = loaded.settings;
     "warn".clone_into(&mut settings.log.filter);
     telemetry::start(&settings.log)?;
-    let folder = Folder::make(!chosen)?;
-    if let Some(folder) = &folder.0 {
-        settings.database = format!("sqlite:{}", folder.join("callboard.db").display());
+    let folder = if chosen { None } else { Some(TemporaryFolder::make(&std::env::temp_dir(), "demo")?) };
+    if let Some(folder) = &folder {
+        settings.database = format!("sqlite:{}", folder.path().join("callboard.db").display());
     }
     let token =
         settings.admin_token.get_or_insert_with(|| Hidden("callboard-demo-token".to_owned())).0.clone();
     settings.egress.allow.push(ipnet::IpNet::from(std::net::IpAddr::from([127, 0, 0, 1])));
     block_on(watch(settings, token, arguments.exit_after_delivered))
-}
-
-/// A folder for the database, removed at the end.
-struct Folder(Option<PathBuf>);
-
-impl Folder {
-    fn make(wanted: bool) -> std::io::Result<Self> {
-        if !wanted {
-            return Ok(Self(None));
-        }
-        let path = std::env::temp_dir().join(format!("callboard-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(Some(path)))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // A folder that stays behind in the temporary one harms nobody.
-            let _ = std::fs::remove_dir_all(path);
-        }
-    }
 }
 
 async fn watch(settings: Settings, token: String, exit_after: Option<usize>) -> Outcome {
