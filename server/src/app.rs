@@ -1,5 +1,7 @@
 //! Puts the program together: the only place that names a concrete database.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -57,7 +59,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let own_url = own_url(&listener, settings);
-    let store = callboard_store::open(&settings.database)?;
+    let store = open_store(&settings.database)?;
     let guard = Guard::new(settings.egress.allow.clone());
     let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
     let options = callboard_engine::Options {
@@ -82,6 +84,44 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
     };
     let state = State::new(Arc::clone(&store), Arc::clone(&engine), clock, rng, admin, options).await?;
     Ok(App { state, engine, store, listener, new_admin_token })
+}
+
+/// Opens the database alone, as [`build`] does: for who fills it before a
+/// server runs on it. Blocks while it does.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn open_store(database: &str) -> Result<Arc<dyn Store>, StartError> {
+    Ok(callboard_store::open(database)?)
+}
+
+/// What a database takes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of its files, in bytes.
+    pub bytes: u64,
+    /// How much of that holds nothing, as of the last time that the log was
+    /// written back.
+    pub free_bytes: u64,
+}
+
+/// Reads what a database takes on disk, beside whoever has it open.
+///
+/// # Errors
+/// When its file can't be read.
+pub fn space(database: &str) -> std::io::Result<Space> {
+    let path = database.strip_prefix("sqlite:").unwrap_or(database);
+    let mut header = [0; 40];
+    File::open(path)?.read_exact(&mut header)?;
+    // https://www.sqlite.org/fileformat.html: the size of a page, where 1
+    // stands for 65,536, and the number of free ones, big-endian.
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        bytes => u64::from(bytes),
+    };
+    let free = u64::from(u32::from_be_bytes([header[36], header[37], header[38], header[39]]));
+    let log = std::fs::metadata(format!("{path}-wal")).map_or(0, |file| file.len());
+    Ok(Space { bytes: std::fs::metadata(path)?.len() + log, free_bytes: free * page })
 }
 
 /// Where the listener can be reached from this machine.

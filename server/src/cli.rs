@@ -49,7 +49,11 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(config_check::Command),
-    /// Measure how fast this machine delivers, against a relay that only forwards.
+    /// Measure on this machine what is promised about speed, scenario by scenario.
+    ///
+    /// A missed aim is a finding and no fault: the exit code tells whether it
+    /// could be measured. What is compared runs in turns, on temporary databases
+    /// that are removed at the end.
     Bench(bench::Arguments),
 }
 

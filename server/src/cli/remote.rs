@@ -6,12 +6,6 @@ use serde_json::Value;
 
 use super::Failure;
 
-/// How often a starting server is asked whether it is ready.
-const READY_TRIES: u32 = 400;
-
-/// How long to wait in between.
-const READY_PAUSE: Duration = Duration::from_millis(25);
-
 /// Which server, and who is asking.
 #[derive(Debug, Clone, clap::Args)]
 // By default the group is named like the type, as is that of `send`.
@@ -87,23 +81,6 @@ impl Remote {
             return Ok(value);
         }
         Err(refusal(answer.status().as_u16(), &value).into())
-    }
-
-    /// Waits until the server is ready.
-    ///
-    /// # Errors
-    /// When it is not within ten seconds.
-    pub(super) fn wait_until_ready(&self) -> Result<(), Failure> {
-        let mut last = Failure::from("never asked");
-        for _ in 0..READY_TRIES {
-            match self.agent.get(format!("{}/readyz", self.base)).call() {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => last = answer.status().to_string().into(),
-                Err(error) => last = error.into(),
-            }
-            std::thread::park_timeout(READY_PAUSE);
-        }
-        Err(format!("{} does not get ready: {last}", self.base).into())
     }
 
     /// Posts a JSON value.

@@ -1,142 +1,146 @@
-//! Publishes as fast as answers come, and counts what arrives.
+//! Publishes as fast as answers come: each connection sends its next event
+//! when the one before was answered.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_domain::clock::Clock;
 use hyper::StatusCode;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use serde_json::{Value, json};
 
-use super::connection::Connection;
+use super::connection::{Connection, Entrance};
+use super::counter::Counter;
+use super::figures::{Figures, count, milliseconds, per_second, percentile};
+use super::process::Process;
 use crate::cli::Failure;
-use crate::receiver;
 
 /// What to publish.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     /// Connections at the same time.
     pub(super) connections: usize,
     /// Bytes of an event.
     pub(super) event_bytes: usize,
+    /// Events of a request; a single one is no array.
+    pub(super) batch: usize,
     /// How long.
     pub(super) length: Duration,
     /// How often each event arrives.
-    pub(super) copies: usize,
-}
-
-/// Counts what arrives.
-pub(super) struct Counter {
-    /// Where it listens.
-    pub(super) address: SocketAddr,
-    arrived: Arc<AtomicU64>,
-    changed: Arc<Notify>,
-    stop: CancellationToken,
-}
-
-impl Drop for Counter {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Counter {
-    /// A receiver that answers 200 and counts.
-    ///
-    /// # Errors
-    /// When it can't listen.
-    pub(super) async fn start() -> Result<Self, Failure> {
-        let (arrived, changed) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
-        let stop = CancellationToken::new();
-        let (counted, notify) = (Arc::clone(&arrived), Arc::clone(&changed));
-        let behaviour: receiver::Behaviour = Arc::new(move |_| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            notify.notify_one();
-            StatusCode::OK
-        });
-        let address = receiver::start(behaviour, stop.clone()).await?;
-        Ok(Self { address, arrived, changed, stop })
-    }
-
-    /// Waits until `wanted` have arrived.
-    ///
-    /// # Errors
-    /// When nothing has arrived for ten seconds.
-    pub(super) async fn wait_for(&self, wanted: u64) -> Result<(), Failure> {
-        loop {
-            let changed = self.changed.notified();
-            let arrived = self.arrived.load(Ordering::Relaxed);
-            if arrived >= wanted {
-                return Ok(());
-            }
-            if tokio::time::timeout(Duration::from_secs(10), changed).await.is_err() {
-                return Err(format!("only {arrived} of {wanted} deliveries arrived").into());
-            }
-        }
-    }
+    pub(super) copies: u64,
 }
 
 /// What came of publishing.
-#[derive(Debug, Default)]
-pub(super) struct Published {
+#[derive(Debug)]
+struct Published {
     /// Events that were accepted.
-    pub(super) accepted: u64,
+    events: u64,
     /// How long each answer took, sorted.
-    pub(super) waits: Vec<Duration>,
+    waits: Vec<Duration>,
 }
 
-/// Publishes at `to` for the length of the load.
+impl Load {
+    /// Publishes for the length of the load, waits until everything has
+    /// arrived, and reads the figures.
+    ///
+    /// # Errors
+    /// When an event is not accepted, or does not arrive.
+    pub(super) async fn measure(
+        &self,
+        entrance: &Entrance,
+        process: &Process,
+        counter: &Counter,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Figures, Failure> {
+        let used_before = process.processor_time().unwrap_or_default();
+        let arrived_before = counter.arrived();
+        let begun = clock.elapsed();
+        let published = self.publish(entrance, clock).await?;
+        let publishing = clock.elapsed().saturating_sub(begun);
+        let deliveries = published.events * self.copies;
+        counter.wait_for(arrived_before + deliveries).await?;
+        let took = clock.elapsed().saturating_sub(begun);
+        let used = process.processor_time().unwrap_or_default().saturating_sub(used_before);
+        Ok(Figures::default()
+            .with("events", count(published.events))
+            .with("deliveries", count(deliveries))
+            .with("accepted_events_per_second", per_second(published.events, publishing))
+            .with("deliveries_per_second", per_second(deliveries, took))
+            .with("cpu_us_per_delivery", used.as_secs_f64() * 1e6 / count(deliveries.max(1)))
+            .with("memory_mib", process.peak_memory().unwrap_or(f64::NAN))
+            .with("publish_p50_ms", milliseconds(percentile(&published.waits, 500)))
+            .with("publish_p99_ms", milliseconds(percentile(&published.waits, 990))))
+    }
+
+    async fn publish(&self, entrance: &Entrance, clock: &Arc<dyn Clock>) -> Result<Published, Failure> {
+        let body = self.body();
+        let mut publishers = tokio::task::JoinSet::new();
+        let mut connections = Vec::with_capacity(self.connections);
+        for _ in 0..self.connections {
+            connections.push(Connection::open(entrance).await?);
+        }
+        let end = clock.elapsed() + self.length;
+        for mut connection in connections {
+            let (clock, body) = (Arc::clone(clock), body.clone());
+            publishers.spawn(async move {
+                let mut waits = Vec::new();
+                while clock.elapsed() < end {
+                    let begun = clock.elapsed();
+                    accepted(connection.post(body.clone()).await?)?;
+                    waits.push(clock.elapsed().saturating_sub(begun));
+                }
+                Ok::<_, Failure>(waits)
+            });
+        }
+        let mut waits = Vec::new();
+        while let Some(publisher) = publishers.join_next().await {
+            waits.extend(publisher??);
+        }
+        waits.sort_unstable();
+        Ok(Published { events: (waits.len() * self.batch) as u64, waits })
+    }
+
+    fn body(&self) -> Bytes {
+        let event = event(self.event_bytes, "order.paid", None);
+        if self.batch == 1 { event } else { batch(&event, self.batch) }
+    }
+}
+
+/// Insists that what was published is accepted.
 ///
 /// # Errors
-/// When an event is not accepted.
-pub(super) async fn publish(
-    load: &Load,
-    to: SocketAddr,
-    path: &'static str,
-    token: Option<&str>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Published, Failure> {
-    let body = event(load.event_bytes);
-    let end = clock.elapsed() + load.length;
-    let mut publishers = Vec::new();
-    for _ in 0..load.connections {
-        let mut connection = Connection::open(to, token).await?;
-        let (clock, body) = (Arc::clone(clock), body.clone());
-        publishers.push(tokio::spawn(async move {
-            let mut waits = Vec::new();
-            while clock.elapsed() < end {
-                let begun = clock.elapsed();
-                let status = connection.post(path, body.clone()).await?;
-                if status != StatusCode::ACCEPTED {
-                    return Err(Failure::from(format!("an event was answered {status}")));
-                }
-                waits.push(clock.elapsed().saturating_sub(begun));
-            }
-            Ok(waits)
-        }));
+/// When it is not.
+pub(super) fn accepted(status: StatusCode) -> Result<(), Failure> {
+    if status == StatusCode::ACCEPTED {
+        return Ok(());
     }
-    let mut published = Published::default();
-    for publisher in publishers {
-        published.waits.extend(publisher.await??);
-    }
-    published.accepted = published.waits.len() as u64;
-    published.waits.sort_unstable();
-    Ok(published)
+    Err(format!("an event was answered {status}").into())
 }
 
-/// An event of `bytes`: a paid order. It has no id, so that each is a new one.
-fn event(bytes: usize) -> Bytes {
+/// An array of `events` times the same.
+pub(super) fn batch(event: &[u8], events: usize) -> Bytes {
+    let mut array = vec![b'['];
+    for number in 0..events {
+        array.extend_from_slice(if number == 0 { b"" } else { b"," });
+        array.extend_from_slice(event);
+    }
+    array.push(b']');
+    array.into()
+}
+
+/// An event of about `bytes`. Without an id, each is a new one.
+pub(super) fn event(bytes: usize, type_name: &str, id: Option<&str>) -> Bytes {
     let with = |padding: &str| {
-        serde_json::json!({
-            "type": "order.paid", "occurred_at": "2026-11-21T19:00:00Z",
+        let mut event = json!({
+            "type": type_name, "occurred_at": "2026-11-21T19:00:00Z",
             "subject": {"id": "9917", "name": "Order 9917"},
             "related": {"event": ["24724"], "ticket": ["408218"], "shop": ["12"]},
             "data": {"total": {"amount": 10, "currency": "EUR"}, "note": padding},
-        })
-        .to_string()
+        });
+        if let Some(id) = id {
+            event["id"] = Value::from(id);
+        }
+        event.to_string()
     };
     let missing = bytes.saturating_sub(with("").len());
     with(&"x".repeat(missing)).into()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use super::figures::mebibytes;
 use crate::cli::Failure;
 
 /// Ticks of the kernel's processor clock in a second: fixed by Linux's ABI.
@@ -42,6 +43,17 @@ impl Process {
         Ok(self.lines.next_line().await?.ok_or("the part ended early")?)
     }
 
+    /// Insists that it still runs.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(super) fn check(&mut self) -> Result<(), Failure> {
+        match self.child.try_wait()? {
+            Some(status) => Err(format!("the part ended early: {status}").into()),
+            None => Ok(()),
+        }
+    }
+
     /// Processor time used so far, in user and kernel mode together.
     pub(super) fn processor_time(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
@@ -52,10 +64,25 @@ impl Process {
     }
 
     /// Most memory resident so far, in MiB.
-    pub(super) fn peak_memory(&self) -> Option<u32> {
+    pub(super) fn peak_memory(&self) -> Option<f64> {
+        self.memory("VmHWM:")
+    }
+
+    /// Memory resident now, in MiB.
+    pub(super) fn resident_memory(&self) -> Option<f64> {
+        self.memory("VmRSS:")
+    }
+
+    /// How much of the resident memory is the program's own, in MiB; the rest
+    /// are pages of its file.
+    pub(super) fn anonymous_memory(&self) -> Option<f64> {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, name: &str) -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u32>().ok()? / 1_024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(mebibytes(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024))
     }
 
     /// Ends it and waits for its end.

@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::connection::{Connection, Entrance};
 use crate::cli::{Outcome, say};
 use crate::receiver;
 
@@ -25,12 +25,12 @@ pub(super) async fn run(target: SocketAddr, copies: usize) -> Outcome {
     let (queue, waiting) = mpsc::unbounded_channel::<Bytes>();
     let waiting = Arc::new(Mutex::new(waiting));
     for _ in 0..FORWARDERS {
-        let mut connection = Connection::open(target, None).await?;
+        let mut connection = Connection::open(&Entrance::open(target)).await?;
         let waiting = Arc::clone(&waiting);
         tokio::spawn(async move {
             loop {
                 let Some(body) = waiting.lock().await.recv().await else { return };
-                if connection.post("/", body).await.is_err() {
+                if connection.post(body).await.is_err() {
                     return;
                 }
             }

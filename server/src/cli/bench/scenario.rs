@@ -1,104 +1,162 @@
-//! One round: starts what is measured, loads it, reads its figures.
+//! What can be measured: one scenario for each promise about speed.
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
-use callboard_domain::clock::Clock;
-use serde_json::json;
-
-use super::load::{Counter, Load, publish};
-use super::process::Process;
-use super::report::Round;
-use crate::cli::remote::Remote;
-use crate::cli::{Failure, clock};
-
-const TOKEN: &str = "callboard-bench-token";
-
-/// A round with the relay.
-///
-/// # Errors
-/// When a part fails or a delivery is missing.
-pub(super) async fn relay(load: &Load) -> Result<Round, Failure> {
-    let counter = Counter::start().await?;
-    let (target, copies) = (counter.address.to_string(), load.copies.to_string());
-    let mut process = Process::start(&["bench", "relay", &target, &copies], &[])?;
-    let address = process.line().await?.parse()?;
-    measure(load, &counter, process, address, None).await
+/// One promise about speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scenario {
+    Relay,
+    FanOut,
+    Batches,
+    HalfRate,
+    Latency,
+    Isolation,
+    OtherWebhooks,
+    LongLog,
+    Backlog,
+    Retention,
+    Footprint,
 }
 
-/// A round with a server on a new database in `folder`.
-///
-/// # Errors
-/// When a part fails or a delivery is missing.
-pub(super) async fn server(load: &Load, folder: &Path) -> Result<Round, Failure> {
-    let counter = Counter::start().await?;
-    let place = folder.join(format!("callboard-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&place)?;
-    let address = free_address().await?;
-    let (listen, database) = (address.to_string(), format!("sqlite:{}", place.join("bench.db").display()));
-    let process = Process::start(
-        &["serve", "--listen", &listen, "--database", &database],
-        &[
-            ("CALLBOARD_ADMIN_TOKEN", TOKEN),
-            ("CALLBOARD_EGRESS_ALLOW", "127.0.0.0/8"),
-            ("CALLBOARD_LOG_FILTER", "warn"),
-        ],
-    )?;
-    let remote = Remote::at(&format!("http://{address}"), TOKEN, None);
-    let (url, copies) = (format!("http://{}/", counter.address), load.copies);
-    let made = tokio::task::spawn_blocking(move || set_up(&remote, &url, copies)).await?;
-    let round = match made {
-        Ok(()) => measure(load, &counter, process, address, Some(TOKEN)).await,
-        Err(failure) => Err(failure),
-    };
-    std::fs::remove_dir_all(&place)?;
-    round
-}
+impl Scenario {
+    /// Every scenario, in the order in which they are measured.
+    pub(super) const ALL: [Self; 11] = [
+        Self::Relay,
+        Self::FanOut,
+        Self::Batches,
+        Self::HalfRate,
+        Self::Latency,
+        Self::Isolation,
+        Self::OtherWebhooks,
+        Self::LongLog,
+        Self::Backlog,
+        Self::Retention,
+        Self::Footprint,
+    ];
 
-/// An address that was free a moment ago.
-async fn free_address() -> Result<SocketAddr, Failure> {
-    Ok(tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
-}
-
-fn set_up(remote: &Remote, url: &str, copies: usize) -> Result<(), Failure> {
-    remote.wait_until_ready()?;
-    for number in 0..copies {
-        let name = format!("bench {number}");
-        remote.post_json("/v1/webhooks", &json!({"name": name, "url": url, "events": ["order.paid"]}))?;
+    /// The name on the command line and in JSON.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::FanOut => "fan_out",
+            Self::Batches => "batches",
+            Self::HalfRate => "half_rate",
+            Self::Latency => "latency",
+            Self::Isolation => "isolation",
+            Self::OtherWebhooks => "other_webhooks",
+            Self::LongLog => "long_log",
+            Self::Backlog => "backlog",
+            Self::Retention => "retention",
+            Self::Footprint => "footprint",
+        }
     }
-    Ok(())
+
+    /// What is measured.
+    pub(super) const fn measured(self) -> &'static str {
+        match self {
+            Self::Relay => "durable deliveries a second, against a relay that only forwards",
+            Self::FanOut => "durable deliveries a second with ten webhooks an event, against the relay",
+            Self::Batches => "events accepted a second in arrays of 100, against single ones",
+            Self::HalfRate => "publish p99 at half of the highest rate, from the moment each event was due",
+            Self::Latency => "p99 from publishing to arrival, at 50 events a second",
+            Self::Isolation => {
+                "p99 from publishing to arrival beside a neighbour's dead endpoints and beside \
+                 its backlog, against alone"
+            }
+            Self::OtherWebhooks => {
+                "deliveries a second beside a million webhooks of others, against an empty database"
+            }
+            Self::LongLog => {
+                "deliveries a second with ten million deliveries in the log, against an empty database"
+            }
+            Self::Backlog => {
+                "deliveries a second with a million waiting for a silent endpoint, against an empty database"
+            }
+            Self::Retention => {
+                "publish p99 while ten million old deliveries are deleted, against without; the space given back"
+            }
+            Self::Footprint => "memory idle and under full load, time to get ready, size of the program",
+        }
+    }
+
+    /// What is promised of it.
+    pub(super) const fn aim(self) -> &'static str {
+        match self {
+            Self::Relay => "at least 0.6 of the relay's rate",
+            Self::FanOut => "at least 0.8 of the relay's rate",
+            Self::Batches => "at least 2 times as many",
+            Self::HalfRate => "below 15 ms",
+            Self::Latency => "below 5 ms",
+            Self::Isolation => "at most 1.5 times as long in each",
+            Self::OtherWebhooks | Self::LongLog | Self::Backlog => "at least 0.8 as many",
+            Self::Retention => "at most 2 times as long; at most 0.15 of the file free afterwards",
+            Self::Footprint => "below 30 MiB, 120 MiB, 200 ms and 20 MiB",
+        }
+    }
 }
 
-async fn measure(
-    load: &Load,
-    counter: &Counter,
-    process: Process,
-    address: SocketAddr,
-    token: Option<&str>,
-) -> Result<Round, Failure> {
-    let clock: Arc<dyn Clock> = clock();
-    let path = if token.is_some() { "/v1/events" } else { "/" };
-    let used_before = process.processor_time().unwrap_or_default();
-    let begun = clock.elapsed();
-    let published = publish(load, address, path, token, &clock).await?;
-    counter.wait_for(published.accepted * load.copies as u64).await?;
-    let took = clock.elapsed().saturating_sub(begun);
-    let used = process.processor_time().unwrap_or_default().saturating_sub(used_before);
-    let memory_mib = process.peak_memory().unwrap_or(0);
-    process.end().await?;
-    let wait = |share: usize| {
-        let index = published.waits.len() * share / 1_000;
-        published.waits.get(index).copied().unwrap_or(Duration::ZERO)
-    };
-    Ok(Round {
-        events: published.accepted,
-        deliveries: published.accepted * load.copies as u64,
-        took,
-        used,
-        memory_mib,
-        publish_p50: wait(500),
-        publish_p99: wait(990),
-    })
+/// What `--scenario` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    One(Scenario),
+    All,
+}
+
+impl Choice {
+    /// The scenarios that are chosen, each once, in the order of
+    /// [`Scenario::ALL`]; the first of them if nothing is said.
+    pub(super) fn scenarios(choices: &[Self]) -> Vec<Scenario> {
+        let chosen = |scenario: &Scenario| match choices {
+            [] => *scenario == Scenario::Relay,
+            _ => choices.contains(&Self::All) || choices.contains(&Self::One(*scenario)),
+        };
+        Scenario::ALL.into_iter().filter(chosen).collect()
+    }
+}
+
+impl ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        const CHOICES: [Choice; Scenario::ALL.len() + 1] = {
+            let mut choices = [Choice::All; Scenario::ALL.len() + 1];
+            let mut index = 0;
+            while index < Scenario::ALL.len() {
+                choices[index] = Choice::One(Scenario::ALL[index]);
+                index += 1;
+            }
+            choices
+        };
+        &CHOICES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::One(scenario) => {
+                let help = format!("{}: {}", scenario.measured(), scenario.aim());
+                PossibleValue::new(scenario.name()).help(help)
+            }
+            Self::All => PossibleValue::new("all").help("all of these, one after the other"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scenario_is_chosen_once_and_in_order() {
+        let one = Choice::One;
+        assert_eq!(Choice::scenarios(&[]), [Scenario::Relay]);
+        let twice = [one(Scenario::Latency), one(Scenario::FanOut), one(Scenario::Latency)];
+        assert_eq!(Choice::scenarios(&twice), [Scenario::FanOut, Scenario::Latency]);
+        assert_eq!(Choice::scenarios(&[one(Scenario::Relay), Choice::All]), Scenario::ALL);
+    }
+
+    #[test]
+    fn every_scenario_can_be_named() {
+        for scenario in Scenario::ALL {
+            assert_eq!(Choice::from_str(scenario.name(), false), Ok(Choice::One(scenario)));
+        }
+    }
 }
