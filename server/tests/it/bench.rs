@@ -140,7 +140,7 @@ async fn old_deliveries_are_deleted_while_others_are_published() {
 #[tokio::test]
 async fn the_footprint_is_measured_and_told_in_words() {
     let home = Home::new();
-    let told = bench(&home, &["--scenario", "footprint"]).await;
+    let told = bench(&home, &["--scenario", "footprint", "--folder", "."]).await;
     for part in ["footprint: ", "idle ", "full_load ", "program holds symbols 1", "; the aim is below 200"] {
         assert!(told.contains(part), "{part:?} is missing in:\n{told}");
     }
