@@ -186,7 +186,9 @@ pub(crate) async fn run(engine: Arc<Engine>) {
             Duration::try_from(due.duration_since(engine.clock.now())).unwrap_or_default().min(LOOK_AGAIN)
         });
         let wait = if looked_at.is_none() { wait.min(PAUSE) } else { wait };
+        // In this order, because chance comes from outside.
         tokio::select! {
+            biased;
             () = changed => {}
             () = tokio::time::sleep(wait) => {}
             () = engine.stopping.cancelled() => {}

@@ -22,6 +22,7 @@ mod dial;
 mod endpoint;
 mod explain;
 mod link;
+mod network;
 mod pool;
 mod progress;
 mod resolve;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use answer::{Answer, BODY_LIMIT};
 pub use endpoint::{BadUrl, Endpoint};
+pub use network::{Network, Stream};
 pub use resolve::{LookupFailure, Resolve, Resolver};
 
 use crate::guard::Guard;
@@ -51,7 +53,11 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// Who looks host names up.
     pub resolver: Resolver,
-    /// Root certificates to trust besides the system's.
+    /// What connections are made of.
+    pub network: Arc<dyn Network>,
+    /// Whether the system's root certificates are trusted.
+    pub system_roots: bool,
+    /// Further root certificates to trust.
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
@@ -64,6 +70,8 @@ impl Default for ClientOptions {
             max_idle_total: 4_096,
             connect_timeout: Duration::from_secs(10),
             resolver: Resolver::default(),
+            network: Arc::new(network::Tcp),
+            system_roots: true,
             extra_roots: Vec::new(),
         }
     }
@@ -121,11 +129,14 @@ impl Client {
             max_idle_total,
             connect_timeout,
             resolver,
+            network,
+            system_roots,
             extra_roots,
         } = options;
         let limits = Limits { idle_timeout, per_origin: max_idle_per_origin, total: max_idle_total };
-        let tls = tls::connector(tls::system_roots().chain(extra_roots), Arc::clone(&clock));
-        let dialler = Dialler { guard, resolver: resolver.start(), tls };
+        let system_roots = system_roots.then(tls::system_roots).into_iter().flatten();
+        let tls = tls::connector(system_roots.chain(extra_roots), Arc::clone(&clock));
+        let dialler = Dialler { guard, resolver: resolver.start(), network, tls };
         Self { inner: Arc::new(Inner { dialler, pool: Pool::new(limits), clock, connect_timeout }) }
     }
 

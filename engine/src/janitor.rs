@@ -68,7 +68,9 @@ pub(crate) async fn run(engine: Arc<Engine>) {
                 REST
             }
         };
+        // In this order, because chance comes from outside.
         tokio::select! {
+            biased;
             () = changed => {}
             () = tokio::time::sleep(rest) => {}
             () = engine.stopping.cancelled() => {}

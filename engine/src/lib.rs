@@ -296,4 +296,10 @@ impl Engine {
         };
         self.lanes.all().iter().fold((0, 0), add)
     }
+
+    /// Bytes of deliveries that may still wait in memory.
+    #[must_use]
+    pub fn memory_left(&self) -> usize {
+        self.lanes.memory_left()
+    }
 }

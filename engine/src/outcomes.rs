@@ -55,7 +55,9 @@ async fn write(engine: &Arc<Engine>, batch: Arc<Vec<Attempt>>) {
             }
             Err(error) => tracing::warn!(%error, attempts = batch.len(), "outcomes can't be written yet"),
         }
+        // In this order, because chance comes from outside.
         tokio::select! {
+            biased;
             () = tokio::time::sleep(PAUSE) => {}
             () = engine.giving_up.cancelled() => return,
         }

@@ -8,13 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::explain;
 use super::link::Link;
+use super::network::{Network, Stream};
 use super::progress::{Progress, Stage};
 use super::resolve::Resolve;
 use super::wire::{Gauge, Socket, Wire};
@@ -31,6 +31,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) struct Dialler {
     pub(super) guard: Guard,
     pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) network: Arc<dyn Network>,
     /// The text says why there is no TLS.
     pub(super) tls: Result<TlsConnector, String>,
 }
@@ -47,7 +48,7 @@ impl Dialler {
             addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port())).collect();
         progress.peer = addresses.first().copied();
         progress.enter(Stage::Connect);
-        let (stream, peer) = match connect(&addresses).await {
+        let (stream, peer) = match connect(&self.network, &addresses).await {
             Ok(connected) => connected,
             Err((address, error)) => {
                 progress.peer = Some(address);
@@ -55,9 +56,6 @@ impl Dialler {
             }
         };
         progress.peer = Some(peer);
-        // Without it a request may wait for the acknowledgement of the last one.
-        // A peer that is gone already is found out by the exchange.
-        stream.set_nodelay(true).ok();
         let gauge = Arc::new(Gauge::default());
         let socket = Socket::new(stream, Arc::clone(&gauge));
         let wire = self.secure(endpoint, socket, progress).await?;
@@ -128,17 +126,22 @@ fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 
 /// The first connection that comes about, each address having a head start
 /// before the next. Fails with the last address that did.
-async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
+async fn connect(
+    network: &Arc<dyn Network>,
+    addresses: &[SocketAddr],
+) -> Result<(Box<dyn Stream>, SocketAddr), (SocketAddr, io::Error)> {
     if let &[only] = addresses {
-        let stream = connect_one(only).await.map_err(|error| (only, error))?;
+        let stream = network.connect(only).await.map_err(|error| (only, error))?;
         return Ok((stream, only));
     }
     let mut waiting = addresses.iter().copied();
     let mut running = JoinSet::new();
     let mut failed = None;
     loop {
-        let more =
-            waiting.next().map(|address| running.spawn(async move { (address, connect_one(address).await) }));
+        let more = waiting.next().map(|address| {
+            let network = Arc::clone(network);
+            running.spawn(async move { (address, network.connect(address).await) })
+        });
         let ended = if more.is_some() {
             match tokio::time::timeout(HEAD_START, running.join_next()).await {
                 Ok(ended) => ended,
@@ -156,9 +159,4 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), (S
     }
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     Err(failed.unwrap_or((unspecified, io::Error::other("no address could be tried"))))
-}
-
-async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
-    #[expect(clippy::disallowed_methods, reason = "the place it is reserved for: the address was judged")]
-    TcpStream::connect(address).await
 }

@@ -1,16 +1,16 @@
 //! The bytes under a connection: plain or TLS, measured, and probed when idle.
 
-use std::io::{self, Read};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use socket2::{SockRef, Socket as RawSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::network::Stream;
 
 /// Most bytes that one answer may take up on the wire, whatever they are:
 /// interim answers, headers, chunk framing. What is worth keeping is far less.
@@ -71,19 +71,19 @@ impl Gauge {
     }
 }
 
-/// A TCP connection that can be asked for news without waiting for a wake-up.
+/// A connection that can be asked for news without waiting for a wake-up.
 ///
 /// The runtime learns that a peer hung up some time after the kernel does. On
 /// checking out an idle connection that gap would cost a delivery, so a probe
 /// reads past the runtime's notion of readiness.
 pub(super) struct Socket {
-    tcp: TcpStream,
+    stream: Box<dyn Stream>,
     gauge: Arc<Gauge>,
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream, gauge: Arc<Gauge>) -> Self {
-        Self { tcp, gauge }
+    pub(super) fn new(stream: Box<dyn Stream>, gauge: Arc<Gauge>) -> Self {
+        Self { stream, gauge }
     }
 }
 
@@ -94,9 +94,7 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.gauge.probe.swap(false, Ordering::Relaxed) {
-            let raw = SockRef::from(&self.tcp);
-            let mut reader: &RawSocket = &raw;
-            match reader.read(buf.initialize_unfilled()) {
+            match self.stream.read_now(buf.initialize_unfilled()) {
                 Ok(count) => {
                     buf.advance(count);
                     return Poll::Ready(Ok(()));
@@ -105,13 +103,13 @@ impl AsyncRead for Socket {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -119,19 +117,19 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
