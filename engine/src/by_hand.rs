@@ -52,8 +52,9 @@ impl Engine {
             if let Some(lane) = self.lanes.get(webhook) {
                 lane.remove(delivery);
             }
-            // Another one may have waited behind it.
+            // Another one may have waited behind it, or for its place.
             self.note_stored(webhook, now);
+            self.agenda.add(now, webhook);
         }
         Ok(done)
     }

@@ -257,10 +257,14 @@ impl Lane {
         false
     }
 
-    /// Gives a reserved place back unused.
-    pub fn give_back(&self, bytes: usize) {
-        self.state.lock().reserved -= 1;
+    /// Gives a reserved place back unused. True when there is room now to claim
+    /// what the store holds: a claim may have found none because of this place.
+    #[must_use]
+    pub fn give_back(&self, bytes: usize) -> bool {
+        let mut state = self.state.lock();
+        state.reserved -= 1;
         self.budget.give(bytes + ENTRY_BYTES);
+        self.has_drained(&state)
     }
 
     /// Puts a delivery into its reserved place.
@@ -296,7 +300,7 @@ impl Lane {
         let queued = state.queue.pop_front().ok_or(None)?;
         state.in_flight += 1;
         self.budget.give(queued.bytes());
-        let refill = state.stored_due.is_some() && !state.claiming && state.held() <= self.limit(state) / 2;
+        let refill = self.has_drained(state);
         Ok(Work { queued, target: Arc::clone(&state.target), refill })
     }
 
@@ -432,6 +436,13 @@ impl Lane {
     pub fn load(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.queue.len(), state.in_flight)
+    }
+
+    /// Whether the store holds something for which there is room again. A claim
+    /// that finds no room is not made later by itself, so whatever takes
+    /// something out of the lane has to ask.
+    fn has_drained(&self, state: &LaneState) -> bool {
+        state.stored_due.is_some() && !state.claiming && state.held() <= self.limit(state) / 2
     }
 
     fn drain(&self, state: &mut LaneState) -> Vec<DeliveryKey> {

@@ -67,12 +67,18 @@ impl Planned {
     fn give_up(&self, engine: &Arc<Engine>, now: Timestamp) {
         for place in &self.places {
             if place.reserved {
-                place.lane.give_back(self.event.body.len());
+                self.give_back(engine, place, now);
             } else {
                 // The refused reservation made the lane send newer deliveries
                 // to the store; a claim that finds nothing undoes that.
                 engine.note_stored(place.lane.key(), now);
             }
+        }
+    }
+
+    fn give_back(&self, engine: &Engine, place: &Place, now: Timestamp) {
+        if place.lane.give_back(self.event.body.len()) {
+            engine.agenda.add(now, place.lane.key());
         }
     }
 
@@ -96,7 +102,7 @@ impl Planned {
             if recorded.behind.contains(&index) {
                 // It will be due when the one before it is over.
                 if place.reserved {
-                    place.lane.give_back(self.event.body.len());
+                    self.give_back(engine, place, recorded.accepted_at);
                 }
             } else if place.reserved {
                 let event = Arc::clone(&stored);

@@ -72,6 +72,19 @@ fn lanes(capacity: usize, places: usize) -> (Lanes, Arc<Lane>) {
 }
 
 #[test]
+fn a_place_given_back_makes_room_for_what_the_store_holds() {
+    let (_, lane) = lanes(2, 100);
+    assert!(lane.reserve(BODY) && lane.reserve(BODY));
+    assert!(!lane.reserve(BODY), "the lane is full");
+    lane.note_stored(at(0));
+    assert_eq!(lane.begin_claim(at(0)), None, "no room, so what was noted is not claimed");
+    lane.fill(queued(1), Duration::ZERO);
+    assert!(lane.take(at(0)).is_ok());
+    assert!(lane.give_back(BODY), "nothing else would have it claimed");
+    assert_eq!(lane.begin_claim(at(0)), Some(2));
+}
+
+#[test]
 fn what_does_not_fit_waits_behind_what_does() {
     let (_, lane) = lanes(2, 100);
     assert!(lane.reserve(BODY) && lane.reserve(BODY));
@@ -107,7 +120,7 @@ fn all_lanes_share_one_memory() {
     assert!((0..3).all(|_| lane.reserve(BODY)));
     assert!(!lane.reserve(BODY), "the memory is spent");
     assert_eq!(lanes.memory_left(), 0);
-    lane.give_back(BODY);
+    let _ = lane.give_back(BODY);
     assert_eq!(lanes.memory_left(), BODY + ENTRY_BYTES);
 }
 
@@ -224,7 +237,7 @@ proptest! {
                     waiting.push_back(DeliveryKey(next));
                 }
                 Step::GiveBack if reserved > 0 => {
-                    lane.give_back(BODY);
+                    let _ = lane.give_back(BODY);
                     reserved -= 1;
                 }
                 Step::Take => {

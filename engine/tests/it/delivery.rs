@@ -200,6 +200,24 @@ async fn what_overflows_a_lane_is_delivered_in_the_order_of_acceptance() {
 }
 
 #[tokio::test]
+async fn what_waits_for_the_place_of_a_cancelled_delivery_gets_it() {
+    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
+    let world = World::start(&folder, Options { lane_capacity: 1, ..Options::default() }).await;
+    world.webhook(&gate, r#", "max_in_flight": 1"#).await;
+    world.publish("on-its-way").await;
+    gate.arrived().await;
+    let in_the_lane = world.publish("in-the-lane").await.first_delivery;
+    let in_the_store = world.publish("in-the-store").await.first_delivery;
+    // There is no room for it, and nobody looks again by themselves.
+    world.engine.step().await.unwrap();
+    world.engine.cancel(world.tenant, in_the_lane).await.unwrap();
+    gate.open_wide();
+    world.until(in_the_store, State::Delivered).await;
+    assert_eq!(world.state(in_the_lane).await, State::Cancelled);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_crash_loses_nothing() {
     let (folder, gate) = (Folder::new(), Gate::closed([]).await);
     let options = Options { lane_capacity: 4, ..Options::default() };
