@@ -250,7 +250,23 @@ mod tests {
             Verdict::Retry(Some(Duration::from_secs(10)))
         );
         assert_eq!(judge(503, Some("Sun, 09 Sep 2001 01:46:30 GMT")), Verdict::Retry(Some(Duration::ZERO)));
-        assert_eq!(judge(503, Some("soon")), Verdict::Retry(None));
         assert_eq!(judge(500, Some("7")), Verdict::Retry(None));
+    }
+
+    #[test]
+    fn waiting_times_that_are_none_are_passed_over() {
+        let now = Timestamp::from_second(1_000_000_000).expect("a time");
+        let judge = |after| judge_status(&answer(503, Some(after)), now);
+        for text in ["soon", "", "-5", "1.5", "99999999999999999999", "0x10", "Sun, 32 Foo 2001 01:46:50 GMT"]
+        {
+            assert_eq!(judge(text), Verdict::Retry(None), "{text}");
+        }
+        // However long, no wait is longer than a schedule may ask for.
+        let Verdict::Retry(after) = judge("18446744073709551615") else { panic!("it is tried again") };
+        let schedule = callboard_domain::retry::Schedule::from_seconds(&[1.0]).expect("a schedule");
+        let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(1);
+        assert_eq!(schedule.wait(1, after, &mut rng), Some(callboard_domain::retry::MAX_WAIT));
+        assert_eq!(judge("Mon, 01 Jan 0001 00:00:00 GMT"), Verdict::Retry(None));
+        assert_eq!(judge("Thu, 01 Jan 1970 00:00:00 GMT"), Verdict::Retry(Some(Duration::ZERO)));
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::receiver::{Act, Receiver};
 
 mod addresses;
+mod hostile;
 mod tls;
 
 /// Long enough never to be what ends a post.

@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// What a receiver does. [`Act::Hang`], [`Act::HangUp`] and [`Act::Greet`] are
-/// for a connection and come before its first request; the others answer one
-/// request each.
+/// What a receiver does. [`Act::Hang`], [`Act::HangUp`], [`Act::Greet`] and
+/// [`Act::Early`] are for a connection and come before its first request; the
+/// others answer one request each.
 #[derive(Clone)]
 pub(crate) enum Act {
     /// Answers with these bytes and stays open.
@@ -42,6 +42,10 @@ pub(crate) enum Act {
     HangUp,
     /// Speaks before it is spoken to.
     Greet(Vec<u8>),
+    /// Answers once the first bytes of a request are there, and reads no more.
+    Early(Vec<u8>),
+    /// Answers with these bytes, says that no more will come, and reads on.
+    AnswerAndHalfClose(Vec<u8>),
 }
 
 impl Act {
@@ -159,10 +163,15 @@ impl Connection for TlsStream<TcpStream> {
 
 impl Stage {
     async fn serve(&self, mut stream: impl Connection) -> io::Result<()> {
-        match self.next_if(|act| matches!(act, Act::Hang | Act::HangUp | Act::Greet(_))) {
+        match self.next_if(|act| matches!(act, Act::Hang | Act::HangUp | Act::Greet(_) | Act::Early(_))) {
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::HangUp) => return Ok(()),
             Some(Act::Greet(greeting)) => stream.write_all(&greeting).await?,
+            Some(Act::Early(answer)) => {
+                let _ = stream.read(&mut [0; 16]).await?;
+                stream.write_all(&answer).await?;
+                return std::future::pending().await;
+            }
             _ => {}
         }
         while let Some(received) = read_request(&mut stream).await? {
@@ -184,7 +193,14 @@ impl Stage {
                     stream.reset();
                     return Ok(());
                 }
-                Act::Silence | Act::Hang | Act::HangUp | Act::Greet(_) => until_gone(&mut stream).await?,
+                Act::AnswerAndHalfClose(bytes) => {
+                    stream.write_all(&bytes).await?;
+                    stream.shutdown().await?;
+                    until_gone(&mut stream).await?;
+                }
+                Act::Silence | Act::Hang | Act::HangUp | Act::Greet(_) | Act::Early(_) => {
+                    until_gone(&mut stream).await?;
+                }
                 Act::Drip(bytes) => drip(&mut stream, &bytes).await?,
                 Act::Flood(start, more) => {
                     stream.write_all(&start).await?;
