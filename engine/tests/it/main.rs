@@ -5,3 +5,4 @@ mod delivery;
 mod gate;
 mod http;
 mod receiver;
+mod simulation;
