@@ -31,6 +31,10 @@ struct Case {
     words: &'static [&'static str],
 }
 
+fn delivered(conduct: Conduct) -> Case {
+    Case { conduct, scheme: "http", state: "delivered", cause: Value::Null, words: &[] }
+}
+
 fn failed(conduct: Conduct, scheme: &'static str, cause: &str, words: &'static [&'static str]) -> Case {
     Case { conduct, scheme, state: "failed", cause: cause.into(), words }
 }
@@ -45,13 +49,8 @@ fn cases() -> Vec<Case> {
         failed(Conduct::Drip, "http", "timeout", drip),
         failed(Conduct::DripBody, "http", "timeout", drip_body),
         // It took the delivery, and what it says about it is not read to the end.
-        Case {
-            conduct: Conduct::Endless,
-            scheme: "http",
-            state: "delivered",
-            cause: Value::Null,
-            words: &[],
-        },
+        delivered(Conduct::Endless),
+        delivered(Conduct::Bomb),
         failed(
             Conduct::Reset,
             "http",
@@ -65,6 +64,15 @@ fn cases() -> Vec<Case> {
         failed(Conduct::SelfSigned, "https", "tls", stranger),
         failed(Conduct::Redirect, "http", "status", &["answered 302: redirects are not followed"]),
         failed(Conduct::Refuse, "http", "connect", &["connection refused by 127.0.0.1:"]),
+        failed(Conduct::Half, "http", "reset", &["after status 200 and 5 bytes of its body"]),
+        failed(Conduct::Interim, "http", "invalid_answer", &["more than 256 KiB without ending"]),
+        failed(Conduct::Two, "http", "invalid_answer", &["the answer is not HTTP"]),
+        failed(Conduct::Chunks, "http", "invalid_answer", &["body is not HTTP, after status 200"]),
+        failed(Conduct::Binary, "http", "status", &["answered 999"]),
+        failed(Conduct::Cookies, "http", "status", &["answered 500"]),
+        failed(Conduct::Never, "http", "status", &["answered 503"]),
+        failed(Conduct::HangUp, "http", "reset", &["by 127.0.0.1:", "before any answer"]),
+        failed(Conduct::HangUp, "https", "tls", &["the connection during the TLS handshake"]),
     ]
 }
 
@@ -135,6 +143,11 @@ async fn assert_judged(process: &Process, webhook: &str, case: &Case) {
     for attempt in log {
         assert_eq!(attempt["cause"], case.cause, "{:?}: {attempt}", case.conduct);
         let cut = attempt["answer"]["cut"].as_bool().unwrap_or(false);
-        assert_eq!(cut, matches!(case.conduct, Conduct::Endless), "{:?}: {attempt}", case.conduct);
+        assert_eq!(
+            cut,
+            matches!(case.conduct, Conduct::Endless | Conduct::Bomb),
+            "{:?}: {attempt}",
+            case.conduct
+        );
     }
 }

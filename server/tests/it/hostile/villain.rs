@@ -37,6 +37,24 @@ pub(super) enum Conduct {
     Redirect,
     /// Does not listen at all.
     Refuse,
+    /// Answers 200 and announces a body, of which half comes.
+    Half,
+    /// Sends nothing but interim answers.
+    Interim,
+    /// Speaks HTTP/2, whatever it was asked in.
+    Two,
+    /// Answers 200 in chunks that are none.
+    Chunks,
+    /// Answers 999 with bytes that are no text, NULs among them.
+    Binary,
+    /// Answers 500 with as many cookies as it may.
+    Cookies,
+    /// Answers 503 and asks for a wait that is none.
+    Never,
+    /// Resets a connection at its first byte, whatever that is.
+    HangUp,
+    /// Claims a compressed body of a size that it never sends.
+    Bomb,
 }
 
 /// A misbehaving receiver; stops when dropped.
@@ -92,6 +110,10 @@ async fn misbehave(conduct: Conduct, mut stream: TcpStream, tls: TlsAcceptor) ->
         Conduct::SelfSigned => return tls.accept(stream).await.map(drop),
         Conduct::Greeting => stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n").await?,
         Conduct::Silence => return until_gone(&mut stream).await,
+        Conduct::HangUp => {
+            let _ = stream.read(&mut [0]).await?;
+            return stream.set_zero_linger();
+        }
         _ => {}
     }
     // A request of this test comes in one piece.
@@ -117,7 +139,39 @@ async fn misbehave(conduct: Conduct, mut stream: TcpStream, tls: TlsAcceptor) ->
             let to = "location: http://169.254.169.254/\r\ncontent-length: 0\r\nconnection: close";
             stream.write_all(format!("HTTP/1.1 302 Found\r\n{to}\r\n\r\n").as_bytes()).await?;
         }
-        Conduct::Greeting | Conduct::Silence | Conduct::SelfSigned | Conduct::Refuse => {}
+        Conduct::Half => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await?;
+            return Ok(());
+        }
+        Conduct::Interim => loop {
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await?;
+        },
+        Conduct::Two => stream.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64\r\n\r\n").await?,
+        Conduct::Chunks => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nx").await?;
+        }
+        Conduct::Binary => {
+            let answer = b"HTTP/1.1 999 \xff\r\nx-odd: \xc3\x28\r\nconnection: close\r\ncontent-length: 5\r\n\r\na\0\xffb\x1b";
+            stream.write_all(answer).await?;
+        }
+        Conduct::Cookies => {
+            let cookies = "set-cookie: a=b\r\n".repeat(90);
+            let answer = format!("HTTP/1.1 500 X\r\n{cookies}connection: close\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await?;
+        }
+        Conduct::Never => {
+            let answer =
+                b"HTTP/1.1 503 X\r\nretry-after: -9\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await?;
+        }
+        Conduct::Bomb => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 99999999999\r\n\r\n";
+            stream.write_all(head.as_bytes()).await?;
+            loop {
+                stream.write_all(&[0; 4_096]).await?;
+            }
+        }
+        Conduct::Greeting | Conduct::Silence | Conduct::SelfSigned | Conduct::Refuse | Conduct::HangUp => {}
     }
     until_gone(&mut stream).await
 }
