@@ -21,6 +21,7 @@ mod process;
 mod receiver;
 mod replay;
 mod secrets;
+mod soak;
 mod stream;
 mod viagogo;
 mod webhooks;
