@@ -10,7 +10,12 @@ use crate::event::Event;
 use crate::event_type::{EventType, TypePattern};
 use crate::filter::LazyBody;
 use crate::resource::Resource;
+use crate::trigger::Trigger;
 use crate::webhook::{ORDER_UPDATED_WITH_STATUS, Settings};
+
+mod listener;
+
+pub use listener::Listener;
 
 /// Through what an event reaches a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,6 +113,20 @@ impl<T: Copy + Eq + std::hash::Hash> Index<T> {
     #[must_use]
     pub fn asks_for(&self, type_name: &str) -> bool {
         TypePattern::picking(type_name).any(|pattern| self.direct.contains_key(&*pattern))
+    }
+
+    /// Whether any webhook may hear an event of this type, whatever it is about
+    /// and says: what the type alone rules out need not be read.
+    #[must_use]
+    pub fn may_match(&self, type_name: &str, event_type: &EventType) -> bool {
+        let is_edited_order = *event_type == EventType::Known(Resource::Order, Trigger::Update);
+        let asks_for_status = is_edited_order && self.direct.contains_key(ORDER_UPDATED_WITH_STATUS);
+        let through = |type_name: &str| {
+            TypePattern::picking(type_name).any(|pattern| self.related.contains_key(&*pattern))
+        };
+        self.asks_for(type_name)
+            || asks_for_status
+            || (!self.related.is_empty() && propagated(event_type).any(|(_, type_name)| through(&type_name)))
     }
 
     /// Every webhook that hears `event`, once each, directly before through
@@ -223,7 +242,6 @@ mod tests {
     /// happening names the resource that the webhook insists on.
     #[test]
     fn happenings_reach_related_webhooks_by_the_table_alone() {
-        use crate::trigger::Trigger;
         use crate::wire::openticket::RESOURCES;
         for happened in RESOURCES {
             for wanted in RESOURCES {

@@ -149,4 +149,4 @@ impl Recipient {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -22,7 +22,7 @@ pub(super) fn at() -> Timestamp {
     "2026-11-21T19:00:07.000042Z".parse().expect("a time")
 }
 
-pub(super) fn webhook(settings: &Value) -> Webhook {
+pub(crate) fn webhook(settings: &Value) -> Webhook {
     let mut text = json!({ "name": "Ours", "url": "https://partner.example/hook" });
     text.as_object_mut().expect("an object").extend(settings.as_object().expect("an object").clone());
     let settings = read_settings(&text.to_string(), None).expect("good settings").0;
@@ -51,12 +51,12 @@ pub(super) fn recipient_of(webhook: &Webhook) -> Recipient {
     Recipient::new(webhook, &"halfmoon".parse().expect("a tenant id"), "https://callboard.example")
 }
 
-pub(super) fn published(text: &Value) -> Event {
+pub(crate) fn published(text: &Value) -> Event {
     let mut new_id = || EventId::generate(at(), &mut StdRng::seed_from_u64(1));
     read_events(&text.to_string(), false, at(), &mut new_id).expect("a good event").remove(0)
 }
 
-pub(super) fn stored(event: Event) -> StoredEvent {
+pub(crate) fn stored(event: Event) -> StoredEvent {
     StoredEvent {
         key: EventKey(1),
         tenant: TenantKey(1),
