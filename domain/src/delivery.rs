@@ -208,7 +208,7 @@ pub struct StoredEvent {
     pub accepted_at: Timestamp,
     /// The native body.
     pub body: Bytes,
-    /// How many deliveries it has.
+    /// How many deliveries it has, late ones included.
     pub deliveries: u32,
     /// Of a ticket: by how much its quantity changed since it was last
     /// published, where both quantities are known.
@@ -232,7 +232,7 @@ pub struct DeliverySummary {
     pub type_name: String,
     /// The event's subject.
     pub subject_id: String,
-    /// When its event was accepted.
+    /// When it was made: with its event, or later by a replay.
     pub created_at: Timestamp,
     /// Where it stands.
     pub state: State,

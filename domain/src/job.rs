@@ -1,5 +1,7 @@
 //! Long work that somebody started by hand and that survives a restart.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -12,7 +14,8 @@ use crate::id::{JobKey, TenantKey, WebhookKey};
 pub enum JobKind {
     /// Retries every delivery of a webhook that had failed when it started.
     RetryFailed,
-    /// Sends again what of a webhook is over and was selected when it started.
+    /// Sends again what of a webhook is over and was selected when it started, or
+    /// sends it what it has not heard of.
     Replay,
 }
 
@@ -27,14 +30,20 @@ impl JobKind {
     }
 }
 
-/// Which deliveries of a webhook to send again.
+/// What a replay sends to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Only of events accepted at or after this time.
+    /// Only from this time on: deliveries by when they were made, what is missing
+    /// by when the event was accepted.
     pub since: Timestamp,
-    /// Only of events accepted before this time.
+    /// Only from before this time.
     pub until: Option<Timestamp>,
-    /// Only those in one of these states.
+    /// Events that the webhook hears and that it has no delivery of, instead of
+    /// deliveries.
+    #[serde(default)]
+    pub missing: bool,
+    /// Only deliveries in one of these states; none where what is missing is
+    /// wanted.
     pub states: Vec<State>,
     /// Only of this event type.
     #[serde(rename = "type")]
@@ -48,6 +57,27 @@ impl Selection {
     /// The states of deliveries that can be sent again: the others are still
     /// to be sent.
     pub const STATES: [State; 4] = [State::Delivered, State::Failed, State::Cancelled, State::Superseded];
+}
+
+/// Rows to look at, as a store numbers them: deliveries, failed attempts, or
+/// events where what is missing is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first.
+    pub from: i64,
+    /// What follows the last.
+    pub to: i64,
+}
+
+/// How far something was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// What is selected of it.
+    pub selected: u64,
+    /// What was looked at.
+    pub looked_at: u64,
+    /// Where to go on counting; `None` at the end.
+    pub next: Option<i64>,
 }
 
 /// Where a job stands.
@@ -75,7 +105,7 @@ impl JobState {
 }
 
 /// A job and its progress.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Its row.
     pub key: JobKey,
@@ -85,16 +115,176 @@ pub struct Job {
     pub webhook: WebhookKey,
     /// What it does.
     pub kind: JobKind,
-    /// What a replay sends again.
+    /// What a replay sends.
     pub selection: Option<Selection>,
     /// Where it stands.
     pub state: JobState,
-    /// Deliveries that it is to move, counted when it started.
-    pub total: u64,
-    /// Deliveries that it has moved.
+    /// Deliveries that it is to make due; `None` while they are being counted.
+    pub total: Option<u64>,
+    /// Deliveries that it has made due.
     pub done: u64,
+    /// Rows that it has looked at to find them.
+    pub looked_at: u64,
+    /// Most deliveries that it makes due a second, if there is such a bound.
+    pub rate_per_second: Option<f64>,
+    /// When the deliveries so far would have been made due at an even rate.
+    pub paced_until: Timestamp,
+    /// What it has not looked at yet.
+    pub left: Range,
+    /// Where the counting of `total` goes on; `None` when it is counted.
+    pub counted_to: Option<i64>,
     /// When it started.
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// Share of a second whose deliveries may be made due at once: whoever moves
+/// jobs on does not come by for each single one, and may come a little late.
+const BURST: Duration = Duration::from_millis(100);
+
+impl Job {
+    /// What it may look at now. It never passes the counting, so that nothing it
+    /// has moved already is left out of the count.
+    #[must_use]
+    pub fn reach(&self) -> Range {
+        let to = self.counted_to.map_or(self.left.to, |counted| counted.min(self.left.to));
+        Range { from: self.left.from, to }
+    }
+
+    /// How many deliveries it may make due at `now`, of `most`.
+    #[must_use]
+    pub fn allowed(&self, now: Timestamp, most: usize) -> usize {
+        let Some(wait) = self.wait() else { return most };
+        let (mut allowed, mut at) = (0, self.base(wait, now));
+        while allowed < most && at <= now {
+            allowed += 1;
+            at = later(at, wait);
+        }
+        allowed
+    }
+
+    /// When it may make the next delivery due, if it may not at `now`.
+    #[must_use]
+    pub fn resumes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let base = self.base(self.wait()?, now);
+        (base > now).then_some(base)
+    }
+
+    /// [`Self::paced_until`] after it has made `moved` deliveries due at `now`.
+    #[must_use]
+    pub fn paced_after(&self, moved: usize, now: Timestamp) -> Timestamp {
+        let Some(wait) = self.wait().filter(|_| moved > 0) else { return self.paced_until };
+        let moved = u32::try_from(moved).unwrap_or(u32::MAX);
+        later(self.base(wait, now), wait.saturating_mul(moved))
+    }
+
+    /// The time from one delivery to the next.
+    fn wait(&self) -> Option<Duration> {
+        let rate = self.rate_per_second.filter(|rate| *rate > 0.0)?;
+        Duration::try_from_secs_f64(rate.recip()).ok()
+    }
+
+    /// When the next is allowed. What was not used is lost but for a moment's
+    /// worth, or a job that could not go on for an hour would make up for it all at
+    /// once.
+    fn base(&self, wait: Duration, now: Timestamp) -> Timestamp {
+        let before = |by| now.saturating_sub(by).unwrap_or(now);
+        // A longer rest than this was never given: the machine's clock was set back.
+        if self.paced_until > later(now, wait) {
+            return now;
+        }
+        if self.paced_until >= before(BURST) { self.paced_until } else { before(BURST.saturating_sub(wait)) }
+    }
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(rate_per_second: Option<f64>) -> Job {
+        let left = Range { from: 1, to: 1_000 };
+        Job {
+            key: JobKey(1),
+            tenant: TenantKey(1),
+            webhook: WebhookKey(1),
+            kind: JobKind::Replay,
+            selection: None,
+            state: JobState::Running,
+            total: None,
+            done: 0,
+            looked_at: 0,
+            rate_per_second,
+            paced_until: Timestamp::UNIX_EPOCH,
+            left,
+            counted_to: Some(500),
+            created_at: at(0),
+            ended_at: None,
+        }
+    }
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_000_000 + milliseconds).expect("a time")
+    }
+
+    /// How many are made due when somebody comes by so often, until that time.
+    fn moved(job: &mut Job, every: usize, from: i64, until: i64) -> usize {
+        let mut sum = 0;
+        for time in (from..until).step_by(every).map(at) {
+            let allowed = job.allowed(time, 250);
+            assert_eq!(allowed == 0, job.resumes_at(time).is_some());
+            job.paced_until = job.paced_after(allowed, time);
+            sum += allowed;
+        }
+        sum
+    }
+
+    #[test]
+    fn a_rate_is_kept_however_often_somebody_comes_by() {
+        // What a tenth of a second allows, and one, may come on top.
+        for (rate, every, least, most) in [
+            (5.0, 1, 50, 51),
+            (5.0, 150, 50, 51),
+            (0.5, 10, 5, 6),
+            (1_000.0, 20, 10_000, 10_101),
+            (0.01, 10, 1, 1),
+            (250.0, 1, 2_500, 2_526),
+        ] {
+            let moved = moved(&mut job(Some(rate)), every, 0, 10_000);
+            assert!((least..=most).contains(&moved), "{rate} by {every}: {moved}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_used_is_lost_and_a_clock_that_was_set_back_is_borne() {
+        let mut job = job(Some(10.0));
+        moved(&mut job, 10, 0, 1_000);
+        assert_eq!(job.allowed(at(3_600_000), 250), 1, "not an hour's worth");
+        let quicker = Job { rate_per_second: Some(100.0), ..job.clone() };
+        assert_eq!(quicker.allowed(at(3_600_000), 250), 10, "a tenth of a second's");
+        let ahead = Job { paced_until: at(3_600_000), ..job };
+        assert_eq!(ahead.allowed(at(0), 250), 1);
+        assert_eq!(ahead.paced_after(1, at(0)), at(100));
+    }
+
+    #[test]
+    fn a_selection_from_before_there_was_anything_missing_is_read() {
+        let stored =
+            r#"{"since":"2026-11-21T19:00:00Z","until":null,"states":["failed"],"type":null,"subject":"1"}"#;
+        let selection: Selection = serde_json::from_str(stored).expect("a selection");
+        assert!(!selection.missing && selection.states == [State::Failed]);
+    }
+
+    #[test]
+    fn without_a_rate_it_goes_on_as_far_as_it_was_counted() {
+        let job = job(None);
+        assert_eq!((job.allowed(at(0), 250), job.resumes_at(at(0))), (250, None));
+        assert_eq!(job.paced_after(250, at(0)), job.paced_until);
+        assert_eq!(job.reach(), Range { from: 1, to: 500 });
+        assert_eq!(Job { counted_to: None, ..job }.reach(), Range { from: 1, to: 1_000 });
+    }
 }

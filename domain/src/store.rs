@@ -14,14 +14,15 @@ use crate::access::{Client, Scopes, Tenant};
 use crate::clock::Timestamp;
 use crate::delivery::{Attempt, DeliverySummary, LoggedAttempt, State, StoredEvent};
 use crate::event::Event;
-use crate::id::{
-    ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey, WebhookId, WebhookKey,
-};
-use crate::job::{Job, JobState, Selection};
+use crate::id::{ClientId, DeliveryKey, EventId, EventKey, TenantId, TenantKey, WebhookId, WebhookKey};
 use crate::signing::Secret;
 use crate::stats::WebhookStats;
 use crate::webhook::{Settings, Status, Webhook};
 use crate::wire::Dialect;
+
+mod jobs;
+
+pub use jobs::{JobStore, Late, NewReplay, Undelivered};
 
 /// Why the database did not do it. The text is for operators, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +39,9 @@ pub enum StoreError {
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Everything a database has to offer.
-pub trait Store: EventStore + DeliveryStore + WebhookStore + AccessStore + UpkeepStore {}
+pub trait Store: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore {}
 
-impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + UpkeepStore> Store for T {}
+impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore> Store for T {}
 
 /// A slice of a list, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +191,8 @@ pub trait EventStore: Send + Sync {
         max_bytes: usize,
     ) -> Result<Stretch>;
 
-    /// The deliveries of one event, in the order of their making.
+    /// The deliveries of one event, in the order of their making, late ones
+    /// included.
     async fn deliveries_of_event(&self, event: EventKey, page: Page) -> Result<Listed<DeliverySummary>>;
 }
 
@@ -236,9 +238,9 @@ pub struct DeliveryFilter {
     pub type_name: Option<String>,
     /// Only about this subject.
     pub subject_id: Option<String>,
-    /// Only of events accepted at or after this time.
+    /// Only those made at or after this time.
     pub since: Option<Timestamp>,
-    /// Only of events accepted before this time.
+    /// Only those made before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -521,50 +523,9 @@ pub struct Cleared {
     pub more: bool,
 }
 
-/// Jobs, retention, and what else goes on behind.
+/// Retention, and what else goes on behind.
 #[async_trait]
 pub trait UpkeepStore: Send + Sync {
-    /// Starts retrying everything of a webhook that is failed now; an
-    /// unfinished job of the same kind is returned instead of a second one.
-    async fn create_retry_job(&self, tenant: TenantKey, webhook: WebhookKey, now: Timestamp) -> Result<Job>;
-
-    /// Starts a job that sends again what is selected now of the webhook's
-    /// deliveries, oldest first. While another replay of it is unfinished, that
-    /// one is returned.
-    async fn create_replay_job(
-        &self,
-        tenant: TenantKey,
-        webhook: WebhookKey,
-        selection: Selection,
-        now: Timestamp,
-    ) -> Result<Job>;
-
-    /// Counts what a replay would send again.
-    async fn count_selected(&self, webhook: WebhookKey, selection: Selection) -> Result<u64>;
-
-    /// One job.
-    async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>>;
-
-    /// The tenant's jobs, newest first.
-    async fn list_jobs(&self, tenant: TenantKey, page: Page) -> Result<Listed<Job>>;
-
-    /// Every job that still has work to do.
-    async fn running_jobs(&self) -> Result<Vec<Job>>;
-
-    /// Moves a running job at most `limit` deliveries on and tells how it
-    /// stands; `None` when there is no such job. One whose webhook was deleted
-    /// is stopped instead.
-    async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>>;
-
-    /// Ends a running job as `state`; `None` when there is no such job.
-    async fn end_job(
-        &self,
-        tenant: TenantKey,
-        job: JobKey,
-        state: JobState,
-        now: Timestamp,
-    ) -> Result<Option<Job>>;
-
     /// Cancels what waits for deleted webhooks, at most `limit` deliveries.
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<Cleared>;
 

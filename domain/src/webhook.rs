@@ -21,7 +21,7 @@ use crate::wire::viagogo::Topic;
 
 mod read;
 
-pub use read::read_settings;
+pub use read::{read_rate, read_settings};
 
 /// What stands where a stored secret is not shown; given back in an edit, it
 /// means "as it was".

@@ -1,20 +1,16 @@
-//! What people ask for by hand: retry, cancel, ping, and jobs.
+//! What people ask for by hand: retry, cancel, ping, and the end of a job.
 
 use std::sync::Arc;
 
 use callboard_domain::event;
 use callboard_domain::event_type::Operational;
 use callboard_domain::id::{DeliveryKey, EventId, JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Job, JobState, Selection};
+use callboard_domain::job::{Job, JobState};
 use callboard_domain::store::{ByHand, RecordError, Result, StoreError};
 
 use crate::publish::Published;
 use crate::uncancelled::Uncancelled;
 use crate::{Engine, health, publish};
-
-/// Most deliveries that a job moves in one transaction, so that it never keeps
-/// publishers waiting.
-const JOB_STEP: usize = 250;
 
 impl Engine {
     /// Makes one delivery due at once, with its whole schedule before it.
@@ -85,32 +81,6 @@ impl Engine {
         }
     }
 
-    /// Starts retrying everything of a webhook that has failed.
-    ///
-    /// # Errors
-    /// When the store can't do it.
-    pub async fn retry_failed(self: &Arc<Self>, tenant: TenantKey, webhook: WebhookKey) -> Result<Job> {
-        let job = self.store.create_retry_job(tenant, webhook, self.clock.now()).await?;
-        self.jobs_changed.notify_one();
-        Ok(job)
-    }
-
-    /// Starts sending again what is selected of a webhook's deliveries. While
-    /// another replay of it is unfinished, that one is returned.
-    ///
-    /// # Errors
-    /// When the store can't do it.
-    pub async fn replay(
-        self: &Arc<Self>,
-        tenant: TenantKey,
-        webhook: WebhookKey,
-        selection: Selection,
-    ) -> Result<Job> {
-        let job = self.store.create_replay_job(tenant, webhook, selection, self.clock.now()).await?;
-        self.jobs_changed.notify_one();
-        Ok(job)
-    }
-
     /// Stops a job; what it did stays done.
     ///
     /// # Errors
@@ -118,23 +88,4 @@ impl Engine {
     pub async fn stop_job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {
         self.store.end_job(tenant, job, JobState::Stopped, self.clock.now()).await
     }
-}
-
-/// Moves every running job one step on; true while one has more to do.
-///
-/// # Errors
-/// When the store can't do it.
-pub(crate) async fn step_jobs(engine: &Arc<Engine>) -> Result<bool> {
-    let mut more = false;
-    for job in engine.store.running_jobs().await? {
-        let now = engine.clock.now();
-        let before = job.done;
-        if let Some(job) = engine.store.advance_job(job.key, JOB_STEP, now).await? {
-            more |= job.state == JobState::Running;
-            if job.done > before {
-                engine.note_stored(job.webhook, now);
-            }
-        }
-    }
-    Ok(more)
 }

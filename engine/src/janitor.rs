@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use callboard_domain::store::Result;
 
-use crate::{Engine, by_hand, change};
+use crate::jobs::{self, Standing};
+use crate::{Engine, change};
 
 /// Most rows that one step deletes or cancels, so that no publisher waits long
 /// for the writer.
@@ -21,21 +22,23 @@ const BREATH: Duration = Duration::from_millis(20);
 /// How long a lane stays after its last delivery.
 const LANE_IDLE: Duration = Duration::from_mins(5);
 
-/// Does one unit of each kind of work; true when there is more to do at once.
+/// Does one unit of each kind of work, and tells when there is more to do.
 ///
 /// # Errors
 /// When the store can't do it.
-pub(crate) async fn step(engine: &Arc<Engine>) -> Result<bool> {
+pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Standing> {
     let now = engine.clock.now();
     let elapsed = engine.clock.elapsed();
     engine.lanes.forget_idle(elapsed, LANE_IDLE);
     engine.client.reap(elapsed);
     change::catch_up(engine).await;
     give_back(engine).await?;
-    let mut more = by_hand::step_jobs(engine).await?;
-    more |= engine.store.cancel_orphans(STEP, now).await?.more;
+    // A job that can't be moved on must not keep retention from its work.
+    let jobs = jobs::step(engine).await;
+    let mut more = engine.store.cancel_orphans(STEP, now).await?.more;
     more |= engine.store.prune(now, engine.options.retention_seconds, STEP).await?.more;
-    Ok(more)
+    let jobs = jobs?;
+    Ok(Standing { more: more || jobs.more, ..jobs })
 }
 
 /// Releases deliveries whose attempt ended without an outcome.
@@ -61,8 +64,12 @@ pub(crate) async fn run(engine: Arc<Engine>) {
     while !engine.stopping.is_cancelled() {
         let changed = engine.jobs_changed.notified();
         let rest = match step(&engine).await {
-            Ok(true) => BREATH,
-            Ok(false) => REST,
+            Ok(Standing { more: true, .. }) => BREATH,
+            Ok(Standing { resumes_at: Some(at), .. }) => {
+                let wait = Duration::try_from(at.duration_since(engine.clock.now())).unwrap_or_default();
+                wait.clamp(BREATH, REST)
+            }
+            Ok(_) => REST,
             Err(error) => {
                 tracing::warn!(%error, "upkeep can't be done now");
                 REST

@@ -29,6 +29,7 @@ pub mod guard;
 mod health;
 pub mod http;
 mod janitor;
+mod jobs;
 pub mod lanes;
 mod outcomes;
 mod publish;
@@ -284,7 +285,7 @@ impl Engine {
     /// # Errors
     /// When the store can't be read or written.
     pub async fn upkeep(self: &Arc<Self>) -> Result<bool> {
-        janitor::step(self).await
+        Ok(janitor::step(self).await?.more)
     }
 
     /// Deliveries waiting in memory, and attempts under way.

@@ -2,11 +2,12 @@
 //!
 //! `writer` collects what is asked for at the same time into one
 //! transaction, so that one fsync makes all of it durable. What a transaction
-//! does is in one file a subject: `events`, `claims`, `attempts`, `by_hand`,
-//! `webhooks`, `access`, `jobs`, `retention`; what only reads, in
-//! `event_list`, `deliveries`, `delivery_list`, `replay` and `stats`. `log_index` keeps
-//! two indexes behind the events, because keeping them within the transaction
-//! would cost half the rate. `ports` is where all of it meets the traits.
+//! does is in one file a subject: `events`, `echoes`, `claims`, `attempts`,
+//! `by_hand`, `webhooks`, `access`, `jobs`, `retention`; what only reads, in
+//! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing` and `stats`.
+//! `log_index` keeps two indexes behind the events, because keeping them within
+//! the transaction would cost half the rate. `ports` and `job_port` are where all
+//! of it meets the traits.
 
 mod access;
 mod attempts;
@@ -17,13 +18,16 @@ mod claims;
 mod columns;
 mod deliveries;
 mod delivery_list;
+mod echoes;
 mod event_list;
 mod events;
 mod failure;
+mod job_port;
 mod jobs;
 mod ledger;
 mod log_index;
 mod migrations;
+mod missing;
 mod open;
 #[cfg(test)]
 mod plans;

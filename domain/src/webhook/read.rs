@@ -271,7 +271,8 @@ fn read_retry(raw: &RawValue, faults: &mut Faults) -> Option<Schedule> {
     })
 }
 
-fn read_rate(raw: &RawValue, faults: &mut Faults) -> Option<f64> {
+/// Reads a rate: how many of something a second, at most.
+pub fn read_rate(raw: &RawValue, faults: &mut Faults) -> Option<f64> {
     let rate: Option<f64> = serde_json::from_str(raw.get()).ok();
     let rate = rate.filter(|rate| (0.01..=10_000.0).contains(rate));
     if rate.is_none() {

@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(webhook_actions::pause))
         .routes(routes!(webhook_actions::resume))
         .routes(routes!(webhook_actions::ping))
-        .routes(routes!(webhook_actions::retry_failed))
+        .routes(routes!(replay::retry_failed))
         .routes(routes!(replay::replay))
         .routes(routes!(webhook_actions::stats))
         .routes(routes!(webhook_secret::show, webhook_secret::rotate))

@@ -48,6 +48,24 @@ impl FromRequest<State> for JsonText {
     }
 }
 
+/// The text of a JSON body that may be left out, or be null.
+#[derive(Debug)]
+pub struct OptionalJson(pub Option<JsonText>);
+
+impl FromRequest<State> for OptionalJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        let (parts, sent) = request.into_parts();
+        let sent = body(sent).await?;
+        if [&b""[..], b"null"].contains(&sent.trim_ascii()) {
+            return Ok(Self(None));
+        }
+        let request = Request::from_parts(parts, Body::from(sent));
+        JsonText::from_request(request, state).await.map(Some).map(Self)
+    }
+}
+
 /// Whether the body is NDJSON; anything but JSON is refused.
 fn is_lines(headers: &HeaderMap) -> Result<bool, Problem> {
     let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -15,6 +15,7 @@ mod harness;
 mod hostile;
 mod isolation;
 mod listener;
+mod missing;
 mod openapi;
 mod openticket;
 mod process;

@@ -47,15 +47,19 @@ fn what_is_selected_is_sent_again_and_nothing_else() {
     ] {
         let mut asked = selection.clone();
         asked["dry_run"] = true.into();
-        assert_eq!(operator.post(&replay, &asked).is(200), json!({"total": total}), "{selection}");
+        assert_eq!(
+            operator.post(&replay, &asked).is(200),
+            json!({"total": total, "total_capped": false}),
+            "{selection}"
+        );
     }
     assert_eq!(operator.get("/v1/jobs").is(200)["items"], json!([]), "a dry run starts nothing");
 
     let selection = json!({"since": between, "states": ["delivered", "failed"]});
     let job = operator.post(&replay, &selection).is(202);
     let facts = ["kind", "total", "selection"].map(|name| &job[name]);
-    let told = json!({"since": between, "until": null, "states": ["delivered", "failed"], "type": null,
-        "subject": null});
+    let told = json!({"since": between, "until": null, "missing": false, "states": ["delivered", "failed"],
+        "type": null, "subject": null});
     assert_eq!(json!(facts), json!(["replay", 2, told]));
     let again: Vec<Value> = (0..2).map(|_| receiver.next().json()).collect();
     assert!(again.iter().all(|one| one["type"] == "ticket.deleted"), "{again:?}");
@@ -121,9 +125,59 @@ fn a_wrong_selection_is_refused_by_the_name_of_its_fault() {
         (json!({"since": good, "subject": []}), "/subject"),
         (json!({"since": good, "dry_run": "yes"}), "/dry_run"),
         (json!({"since": good, "rate": 5}), "/rate"),
+        (json!({"since": good, "rate_per_second": 0}), "/rate_per_second"),
+        (json!({"since": good, "rate_per_second": "fast"}), "/rate_per_second"),
+        (json!({"since": good, "missing": "yes"}), "/missing"),
+        (json!({"since": good, "missing": true, "states": ["failed"]}), "/states"),
     ] {
         operator.post(&replay, &selection).blames(400, "invalid-input", &[blamed]);
     }
     operator.post("/v1/webhooks/nothing/replay", &json!({"since": good})).problem(404, "not-found");
+    let retry = format!("/v1/webhooks/{}/retry-failed", text(&made["id"]));
+    for (body, blamed) in [
+        (json!({"rate_per_second": 10_001}), "/rate_per_second"),
+        (json!({"rate": 1}), "/rate"),
+        (json!([]), ""),
+    ] {
+        operator.post(&retry, &body).blames(400, "invalid-input", &[blamed]);
+    }
+    operator.send("POST", &retry, Some("text/plain"), "5").problem(415, "unsupported-media-type");
     assert_eq!(operator.get("/v1/jobs").is(200)["items"], json!([]));
+}
+
+#[test]
+fn a_rate_is_kept_by_the_clock_and_holds_up_no_other_job() {
+    let mut house = Harness::at_rest();
+    let operator = house.operator();
+    let receiver = house.receiver();
+    let (slow, _) = heard(&house, &operator, &receiver);
+    let updates = json!({"since": "2000-01-01T00:00:00Z", "type": "ticket.updated", "rate_per_second": 2.5});
+    let job = operator.post(&format!("{slow}/replay"), &updates).is(202);
+    assert_eq!((&job["rate_per_second"], &job["total"]), (&json!(2.5), &json!(3)));
+    assert_eq!(receiver.next().json()["subject"]["id"], "1");
+    let mut faster = updates.clone();
+    faster["rate_per_second"] = 5.into();
+    operator.post(&format!("{slow}/replay"), &faster).problem(409, "conflict");
+    // A job of another kind, and of another webhook, goes on meanwhile.
+    let retry = operator.post(&format!("{slow}/retry-failed"), &json!({"rate_per_second": 100})).is(202);
+    assert_eq!(receiver.next().json()["subject"]["id"], "2");
+    assert_eq!((&retry["kind"], &retry["rate_per_second"]), (&json!("retry_failed"), &json!(100.0)));
+    let done = |house: &Harness| {
+        house.operator().get(&format!("/v1/jobs/{}", text(&job["id"]))).is(200)["done"].clone()
+    };
+    assert_eq!(done(&house), 1);
+    house.restart();
+    for count in 2..=3 {
+        house.advance(std::time::Duration::from_millis(399));
+        assert_eq!(done(&house), count - 1, "not yet");
+        house.advance(std::time::Duration::from_millis(1));
+        assert_eq!(receiver.next().json()["subject"]["id"], count.to_string());
+        house.until("the next is due", || (done(&house) == count).then_some(()));
+    }
+    house.advance(std::time::Duration::from_millis(400));
+    house.until("it has looked at the rest", || {
+        let job = house.operator().get(&format!("/v1/jobs/{}", text(&job["id"]))).is(200);
+        (job["state"] == "finished").then_some(())
+    });
+    assert!(receiver.unexpected().is_empty());
 }

@@ -9,7 +9,7 @@ use super::attempts::{self, AttemptRow};
 use super::claims::unleased;
 use super::columns::{parsed, timestamp};
 use super::failure::Failure;
-use super::sql;
+use super::{echoes, sql};
 
 /// Where a delivery stands, before its event is read.
 pub(super) struct Standing {
@@ -124,12 +124,18 @@ pub(super) fn of_event(
     let range = sql::one(conn, sql, [event.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (first, end): (i64, i64) = range.unwrap_or_default();
     let start = page.after.map_or(first, |after| first.max(after.saturating_add(1)));
-    let stop = end.min(start.saturating_add(super::columns::count(page.limit.max(1))));
+    let limit = super::columns::count(page.limit.max(1));
+    let mut keys: Vec<i64> = (start..end.min(start.saturating_add(limit))).collect();
+    // One more than needed tells whether more follow.
+    let room = limit.saturating_add(1) - super::columns::count(keys.len());
+    keys.extend(echoes::deliveries(conn, event, start.max(end), room)?);
+    let more = super::columns::count(keys.len()) > limit || keys.last().is_some_and(|last| last + 1 < end);
+    keys.truncate(page.limit.max(1));
     let mut items = Vec::new();
-    for delivery in start..stop {
-        if let Some(standing) = standing(conn, delivery)? {
+    for delivery in &keys {
+        if let Some(standing) = standing(conn, *delivery)? {
             items.extend(standing.summary(conn, &Wanted::default())?);
         }
     }
-    Ok(Listed { items, next: (start < stop && stop < end).then_some(stop - 1) })
+    Ok(Listed { items, next: keys.last().copied().filter(|_| more) })
 }

@@ -23,11 +23,7 @@ pub(super) fn list(
 ) -> Result<Listed<StoredEvent>, Failure> {
     let (from, to) = timeline::span(conn, filter.since, filter.until)?;
     let range = (from.event, to.event.min(before(page)));
-    let facet = match filter {
-        EventFilter { subject_id: Some(subject), .. } => log_index::subject_facet(subject),
-        EventFilter { type_name: Some(type_name), .. } => log_index::type_facet(type_name),
-        _ => log_index::EVERY,
-    };
+    let facet = facet(filter);
     let limit = page.limit.max(1);
     let exact = facet == log_index::EVERY;
     // One more than needed tells whether more follow.
@@ -44,8 +40,23 @@ pub(super) fn list(
     Ok(Listed { items, next: None })
 }
 
-/// The event, if the filter lets it through; its body is not read otherwise.
-fn fitting(conn: &Connection, key: i64, filter: &EventFilter) -> Result<Option<StoredEvent>, Failure> {
+/// The facet whose log holds everything that the filter lets through, and the
+/// least else.
+pub(super) fn facet(filter: &EventFilter) -> i64 {
+    match filter {
+        EventFilter { subject_id: Some(subject), .. } => log_index::subject_facet(subject),
+        EventFilter { type_name: Some(type_name), .. } => log_index::type_facet(type_name),
+        _ => log_index::EVERY,
+    }
+}
+
+/// The event, if its type and subject are those of the filter; its body is not
+/// read otherwise.
+pub(super) fn fitting(
+    conn: &Connection,
+    key: i64,
+    filter: &EventFilter,
+) -> Result<Option<StoredEvent>, Failure> {
     sql::one(
         conn,
         concat!(

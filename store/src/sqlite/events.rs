@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::columns::{BEHIND, LEASED, count, micros, parsed, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{chains, quantities, sql};
+use super::{chains, echoes, quantities, sql};
 
 /// What is to be done about one event of a batch.
 enum Plan {
@@ -81,7 +81,7 @@ fn look_up(conn: &Connection, tenant: TenantKey, event: &Event) -> Result<Option
     let stored = sql::one(
         conn,
         "SELECT key, first_delivery, accepted_at, body FROM events
-         WHERE id_key = ?1 AND tenant = ?2 AND id = ?3",
+         WHERE id_key = ?1 AND tenant = ?2 AND id = ?3 AND origin IS NULL",
         (id_key, tenant.0, event.id.as_str()),
         |row| {
             let known = Recorded {
@@ -185,11 +185,16 @@ pub(super) fn hash64(parts: &[&[u8]]) -> u64 {
 fn pack(deliveries: &[NewDelivery]) -> Result<Vec<u8>, Failure> {
     let mut packed = Vec::with_capacity(deliveries.len() * 4);
     for delivery in deliveries {
-        let key = u32::try_from(delivery.webhook.0)
-            .map_err(|_| Failure::Corrupt(format!("{:?} is out of range", delivery.webhook)))?;
-        packed.extend_from_slice(&key.to_le_bytes());
+        packed.extend_from_slice(&pack_one(delivery.webhook)?);
     }
     Ok(packed)
+}
+
+/// The webhook of a single delivery.
+pub(super) fn pack_one(webhook: WebhookKey) -> Result<[u8; 4], Failure> {
+    let key =
+        u32::try_from(webhook.0).map_err(|_| Failure::Corrupt(format!("{webhook:?} is out of range")))?;
+    Ok(key.to_le_bytes())
 }
 
 /// The webhook of each delivery of an event, in the order of their keys.
@@ -200,7 +205,9 @@ pub(super) fn unpack(packed: &[u8]) -> impl DoubleEndedIterator<Item = WebhookKe
 /// The columns that [`stored_event`] reads.
 macro_rules! stored_event_columns {
     () => {
-        "key, tenant, id, type, subject, accepted_at, length(webhooks) / 4, body, quantity_diff"
+        "key, tenant, id, type, subject, accepted_at,
+         length(webhooks) / 4 + (SELECT count(*) FROM events AS echo WHERE echo.origin = events.key),
+         body, quantity_diff"
     };
 }
 pub(super) use stored_event_columns;
@@ -222,8 +229,11 @@ pub(super) fn stored_event(row: &Row<'_>) -> Result<StoredEvent, Failure> {
 }
 
 /// Finds an event by its public id.
-pub(super) const BY_ID: &str =
-    concat!("SELECT ", stored_event_columns!(), " FROM events WHERE id_key = ?1 AND tenant = ?2 AND id = ?3");
+pub(super) const BY_ID: &str = concat!(
+    "SELECT ",
+    stored_event_columns!(),
+    " FROM events WHERE id_key = ?1 AND tenant = ?2 AND id = ?3 AND origin IS NULL"
+);
 
 /// One event by its public id.
 pub(super) fn by_id(
@@ -234,10 +244,13 @@ pub(super) fn by_id(
     sql::one(conn, BY_ID, (id_key(tenant, id.as_str()), tenant.0, id.as_str()), stored_event)
 }
 
-/// One event by its row, to be shared.
+/// One event by its row, to be shared; an echo with what it takes from its
+/// origin.
 pub(super) fn by_key(conn: &Connection, key: i64) -> Result<Option<Arc<StoredEvent>>, Failure> {
     let sql = concat!("SELECT ", stored_event_columns!(), " FROM events WHERE key = ?1");
-    Ok(sql::one(conn, sql, [key], stored_event)?.map(Arc::new))
+    let Some(mut event) = sql::one(conn, sql, [key], stored_event)? else { return Ok(None) };
+    echoes::complete(conn, &mut event)?;
+    Ok(Some(Arc::new(event)))
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! Jobs: what was failed, or was selected, when somebody asked is sent again, a
-//! step at a time.
+//! Jobs: what was failed, or was selected, when somebody asked is sent again, and
+//! what is missing is sent late, a step at a time.
 
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::MAX_ATTEMPTS;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Job, JobKind, JobState, Selection};
-use callboard_domain::store::{Listed, Page};
+use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
+use callboard_domain::store::{Late, Listed, NewReplay, Page};
 use rusqlite::{Connection, Row};
 
 use super::attempts::NUMBERS;
 use super::columns::{before, count, listed, micros, natural, timestamp, timestamp_option, wanted};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::replay::{self, Range};
-use super::{by_hand, sql};
+use super::{by_hand, echoes, replay, sql};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT key, tenant, webhook, kind, state, total, done, created_at, ended_at, selection FROM jobs ",
+            "SELECT key, tenant, webhook, kind, state, total, done, created_at, ended_at, selection,
+                 looked_at, rate_per_second, paced_until, after_key, last_key, counted_to FROM jobs ",
             $rest
         )
     };
@@ -38,6 +38,8 @@ fn read(row: &Row<'_>) -> Result<Job, Failure> {
     let selection = selection.as_deref().map(serde_json::from_str).transpose();
     let selection =
         selection.map_err(|error| Failure::Corrupt(format!("the selection of a job: {error}")))?;
+    let counted_to: Option<i64> = row.get(15)?;
+    let total = natural(row, 5)?;
     Ok(Job {
         key: JobKey(row.get(0)?),
         tenant: TenantKey(row.get(1)?),
@@ -45,28 +47,40 @@ fn read(row: &Row<'_>) -> Result<Job, Failure> {
         kind,
         selection,
         state,
-        total: natural(row, 5)?,
+        total: counted_to.is_none().then_some(total),
         done: natural(row, 6)?,
+        looked_at: natural(row, 10)?,
+        rate_per_second: row.get(11)?,
+        paced_until: timestamp(row.get(12)?)?,
+        left: Range {
+            from: row.get::<_, i64>(13)?.saturating_add(1),
+            to: row.get::<_, i64>(14)?.saturating_add(1),
+        },
+        counted_to,
         created_at: timestamp(row.get(7)?)?,
         ended_at: timestamp_option(row.get(8)?)?,
     })
 }
 
-/// What a job is to work through: keys above `after` and up to `last`.
+/// What a job is to work through.
 #[derive(Debug, Clone)]
 pub(super) struct Work {
     selection: Option<Selection>,
+    range: Range,
+    /// What was counted of it.
     total: u64,
-    after: i64,
-    last: i64,
+    counted_to: Option<i64>,
+    rate_per_second: Option<f64>,
+}
+
+impl From<NewReplay> for Work {
+    fn from(NewReplay { selection, range, counted, rate_per_second }: NewReplay) -> Self {
+        let (total, counted_to) = (counted.selected, counted.next);
+        Self { selection: Some(selection), range, total, counted_to, rate_per_second }
+    }
 }
 
 impl Work {
-    /// A replay of `total` deliveries out of a range.
-    pub(super) fn replay(selection: Selection, (from, to): Range, total: u64) -> Self {
-        Self { selection: Some(selection), total, after: from - 1, last: to - 1 }
-    }
-
     fn kind(&self) -> JobKind {
         if self.selection.is_some() { JobKind::Replay } else { JobKind::RetryFailed }
     }
@@ -77,12 +91,19 @@ impl Work {
 pub(super) const FAILED: &str = "SELECT count(*), max(key) FROM attempts WHERE webhook = ?1 AND state = 3";
 
 /// Measures the work of a job.
-pub(super) fn measure(conn: &Connection, webhook: WebhookKey) -> Result<Work, Failure> {
-    let work = sql::one(conn, FAILED, [webhook.0], |row| {
-        let last = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
-        Ok(Work { selection: None, total: natural(row, 0)?, after: 0, last })
+pub(super) fn measure(
+    conn: &Connection,
+    webhook: WebhookKey,
+    rate_per_second: Option<f64>,
+) -> Result<Work, Failure> {
+    let work = |total, last: i64| {
+        let range = Range { from: 1, to: last.saturating_add(1) };
+        Work { selection: None, range, total, counted_to: None, rate_per_second }
+    };
+    let failed = sql::one(conn, FAILED, [webhook.0], |row| {
+        Ok(work(natural(row, 0)?, row.get::<_, Option<i64>>(1)?.unwrap_or(0)))
     })?;
-    Ok(work.unwrap_or(Work { selection: None, total: 0, after: 0, last: 0 }))
+    Ok(failed.unwrap_or_else(|| work(0, 0)))
 }
 
 /// Starts a job, unless one of its kind is running for the webhook already.
@@ -102,18 +123,21 @@ pub(super) fn create(
     let selection = selection.map_err(|error| Failure::Corrupt(format!("the selection: {error}")))?;
     sql::run(
         write.conn,
-        "INSERT INTO jobs (tenant, webhook, kind, state, selection, after_key, last_key, total, done, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9)",
+        "INSERT INTO jobs (tenant, webhook, kind, state, selection, after_key, last_key, total, done, created_at,
+             counted_to, rate_per_second)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11)",
         (
             tenant.0,
             webhook.0,
             kind,
             JobState::Running.as_str(),
             selection,
-            work.after,
-            work.last,
+            work.range.from - 1,
+            work.range.to - 1,
             work.total.cast_signed(),
             micros(now),
+            work.counted_to,
+            work.rate_per_second,
         ),
     )?;
     let key = write.conn.last_insert_rowid();
@@ -146,58 +170,96 @@ pub(super) fn running(conn: &Connection) -> Result<Vec<Job>, Failure> {
 pub(super) const NEXT_FAILED: &str = "SELECT key FROM attempts
     WHERE webhook = ?1 AND state = 3 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4";
 
-/// Moves a running job at most `limit` deliveries on.
+/// A running job that may go on; the one of a deleted webhook is stopped. What is
+/// sent again for that would only be called off, and so stand in the log as
+/// cancelled although it was delivered.
+fn open(conn: &Connection, key: JobKey, now: Timestamp) -> Result<Option<Job>, Failure> {
+    let Some(job) = by_key(conn, key)?.filter(|job| job.state == JobState::Running) else {
+        return Ok(None);
+    };
+    let gone = "SELECT deleted_at IS NOT NULL FROM webhooks WHERE key = ?1";
+    if sql::value(conn, gone, [job.webhook.0])? != Some(false) {
+        set_state(conn, key, JobState::Stopped, now)?;
+        return Ok(None);
+    }
+    Ok(Some(job))
+}
+
+/// Moves a running job on that retries or sends again, past at most `limit`
+/// rows.
 pub(super) fn advance(
     write: &mut Write<'_>,
     key: JobKey,
     limit: usize,
     now: Timestamp,
 ) -> Result<Option<Job>, Failure> {
-    let Some(job) = by_key(write.conn, key)?.filter(|job| job.state == JobState::Running) else {
-        return by_key(write.conn, key);
-    };
-    // What is sent again for a deleted webhook would only be called off, and so
-    // stand in the log as cancelled although it was delivered.
-    let gone = "SELECT deleted_at IS NOT NULL FROM webhooks WHERE key = ?1";
-    if sql::value(write.conn, gone, [job.webhook.0])? != Some(false) {
-        set_state(write.conn, key, JobState::Stopped, now)?;
-        return by_key(write.conn, key);
+    let Some(job) = open(write.conn, key, now)? else { return by_key(write.conn, key) };
+    let most = job.allowed(now, limit);
+    if most == 0 {
+        return Ok(Some(job));
     }
-    let cursors = "SELECT after_key, last_key FROM jobs WHERE key = ?1";
-    let cursors = sql::one(write.conn, cursors, [key.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (after, last): (i64, i64) = cursors.unwrap_or_default();
     let step = match &job.selection {
-        None => retry_failed(write.conn, job.webhook, (after, last), limit, now)?,
-        Some(selection) => send_again(write.conn, job.webhook, selection, (after, last), limit, now)?,
+        None => retry_failed(write.conn, &job, most, now)?,
+        // Which events its webhook hears is not known here.
+        Some(selection) if selection.missing => return Ok(Some(job)),
+        Some(selection) => send_again(write.conn, &job, selection, (limit, most), now)?,
     };
-    let after = step.after.unwrap_or(last);
-    sql::run(
-        write.conn,
-        "UPDATE jobs SET after_key = ?2, done = done + ?3 WHERE key = ?1",
-        (key.0, after, count(step.moved)),
-    )?;
-    if after >= last {
-        set_state(write.conn, key, JobState::Finished, now)?;
+    settle(write.conn, &job, &step, now)
+}
+
+/// Makes the late deliveries that a step has found, and moves the job on.
+pub(super) fn add_late(
+    write: &mut Write<'_>,
+    key: JobKey,
+    late: &Late,
+    now: Timestamp,
+) -> Result<Option<Job>, Failure> {
+    let Some(job) = open(write.conn, key, now)? else { return by_key(write.conn, key) };
+    if job.left.from != late.from {
+        // Another step was first, and has made these.
+        return Ok(Some(job));
     }
-    by_key(write.conn, key)
+    let mut moved = 0;
+    for event in &late.events {
+        moved += usize::from(echoes::add(write, job.tenant, *event, job.webhook, now)?);
+    }
+    let step = Step { moved, looked_at: late.looked_at, next: Some(late.next) };
+    settle(write.conn, &job, &step, now)
 }
 
 /// What one step of a job came to.
 struct Step {
     moved: usize,
-    /// The last key that was looked at; `None` when nothing is left.
-    after: Option<i64>,
+    looked_at: usize,
+    /// Where the next one starts; `None` at the end of what it could reach.
+    next: Option<i64>,
 }
 
-fn retry_failed(
-    conn: &Connection,
-    webhook: WebhookKey,
-    (after, last): (i64, i64),
-    limit: usize,
-    now: Timestamp,
-) -> Result<Step, Failure> {
+/// Writes a step down.
+fn settle(conn: &Connection, job: &Job, step: &Step, now: Timestamp) -> Result<Option<Job>, Failure> {
+    let next = step.next.unwrap_or_else(|| job.reach().to).max(job.left.from);
+    sql::run(
+        conn,
+        "UPDATE jobs SET after_key = ?2, done = done + ?3, looked_at = looked_at + ?4, paced_until = ?5
+         WHERE key = ?1",
+        (
+            job.key.0,
+            next - 1,
+            count(step.moved),
+            count(step.looked_at),
+            micros(job.paced_after(step.moved, now)),
+        ),
+    )?;
+    if next >= job.left.to && job.counted_to.is_none() {
+        set_state(conn, job.key, JobState::Finished, now)?;
+    }
+    by_key(conn, job.key)
+}
+
+fn retry_failed(conn: &Connection, job: &Job, most: usize, now: Timestamp) -> Result<Step, Failure> {
+    let Range { from, to } = job.left;
     let failed: Vec<i64> =
-        sql::many(conn, NEXT_FAILED, (webhook.0, after, last, count(limit)), |row| Ok(row.get(0)?))?;
+        sql::many(conn, NEXT_FAILED, (job.webhook.0, from - 1, to - 1, count(most)), |row| Ok(row.get(0)?))?;
     let mut moved = 0;
     for attempt in &failed {
         let number = u32::try_from(attempt % NUMBERS).unwrap_or(MAX_ATTEMPTS);
@@ -207,23 +269,34 @@ fn retry_failed(
             moved += 1;
         }
     }
-    Ok(Step { moved, after: failed.last().copied().filter(|_| failed.len() == limit) })
+    let next = failed.last().filter(|_| failed.len() == most).map(|last| last + 1);
+    Ok(Step { moved, looked_at: failed.len(), next })
 }
 
 fn send_again(
     conn: &Connection,
-    webhook: WebhookKey,
+    job: &Job,
     selection: &Selection,
-    (after, last): (i64, i64),
-    limit: usize,
+    limits: (usize, usize),
     now: Timestamp,
 ) -> Result<Step, Failure> {
-    let range = (after.saturating_add(1), last.saturating_add(1));
-    let piece = replay::walk(conn, webhook, selection, range, limit)?;
+    let piece = replay::walk(conn, job.webhook, selection, job.reach(), limits)?;
     for (delivery, attempts) in &piece.selected {
         by_hand::revive(conn, *delivery, *attempts, now)?;
     }
-    Ok(Step { moved: piece.selected.len(), after: piece.next.map(|next| next - 1) })
+    Ok(Step { moved: piece.selected.len(), looked_at: piece.looked_at, next: piece.next })
+}
+
+/// Adds to the total of a running job.
+pub(super) fn note_counted(
+    write: &mut Write<'_>,
+    key: JobKey,
+    from: i64,
+    counted: Counted,
+) -> Result<(), Failure> {
+    let sql = "UPDATE jobs SET total = total + ?3, counted_to = ?4
+        WHERE key = ?1 AND counted_to = ?2 AND state = 'running'";
+    sql::run(write.conn, sql, (key.0, from, counted.selected.cast_signed(), counted.next)).map(drop)
 }
 
 fn set_state(conn: &Connection, key: JobKey, state: JobState, now: Timestamp) -> Result<(), Failure> {

@@ -43,13 +43,14 @@ struct Unindexed {
     facets: [i64; 3],
     first_delivery: i64,
     webhooks: Vec<u8>,
+    is_echo: bool,
 }
 
 /// Takes the next batch of events into the logs.
 pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
     let batch = sql::many(
         write.conn,
-        "SELECT key, tenant, type, subject, first_delivery, webhooks FROM events
+        "SELECT key, tenant, type, subject, first_delivery, webhooks, origin IS NOT NULL FROM events
          WHERE key > ?1 ORDER BY key LIMIT ?2",
         (write.ledger.marks.indexed, BATCH),
         |row| {
@@ -60,6 +61,7 @@ pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
                 facets: [EVERY, type_facet(&type_name), subject_facet(&subject)],
                 first_delivery: row.get(4)?,
                 webhooks: row.get(5)?,
+                is_echo: row.get(6)?,
             })
         },
     )?;
@@ -68,7 +70,9 @@ pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
     let (mut deliveries, mut facets) = (Vec::new(), Vec::new());
     for event in &batch {
         deliveries.extend(unpack(&event.webhooks).map(|webhook| webhook.0).zip(event.first_delivery..));
-        facets.extend(event.facets.map(|facet| (event.tenant, facet, event.key)));
+        if !event.is_echo {
+            facets.extend(event.facets.map(|facet| (event.tenant, facet, event.key)));
+        }
         indexed = event.key;
         if deliveries.len() + facets.len() >= BATCH_ROWS {
             break;
@@ -177,7 +181,7 @@ pub(super) fn events(
     let indexed = indexed(conn)?;
     let mut found = sql::many(
         conn,
-        "SELECT key FROM events WHERE key > ?1 AND key >= ?2 AND key < ?3 AND tenant = ?4
+        "SELECT key FROM events WHERE key > ?1 AND key >= ?2 AND key < ?3 AND tenant = ?4 AND origin IS NULL
          ORDER BY key DESC LIMIT ?5",
         (indexed, from, to, tenant.0, count(limit)),
         |row| Ok(row.get(0)?),
@@ -194,21 +198,26 @@ pub(super) fn events(
 
 /// Reads a facet's log upwards.
 pub(super) const EVENTS_UPWARDS: &str = "SELECT event FROM event_log
-    WHERE tenant = ?1 AND facet = ?2 AND event > ?3 ORDER BY event LIMIT ?4";
+    WHERE tenant = ?1 AND facet = ?2 AND event >= ?3 AND event < ?4 ORDER BY event LIMIT ?5";
 
-/// A tenant's events behind `after`, the oldest first, at most `limit`.
+/// Like [`events`], the oldest first.
 pub(super) fn events_upwards(
     conn: &Connection,
     tenant: TenantKey,
-    after: i64,
+    facet: i64,
+    (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
     let count = super::columns::count;
-    let bounds = (tenant.0, EVERY, after, count(limit));
-    let mut found: Vec<i64> = sql::many(conn, EVENTS_UPWARDS, bounds, |row| Ok(row.get(0)?))?;
+    let mut found: Vec<i64> =
+        sql::many(conn, EVENTS_UPWARDS, (tenant.0, facet, from, to, count(limit)), |row| Ok(row.get(0)?))?;
     let rest = count(limit - found.len());
-    let tail = "SELECT key FROM events WHERE key > ?1 AND tenant = ?2 ORDER BY key LIMIT ?3";
-    let after = indexed(conn)?.max(after);
-    found.extend(sql::many(conn, tail, (after, tenant.0, rest), |row| Ok(row.get::<_, i64>(0)?))?);
+    found.extend(sql::many(
+        conn,
+        "SELECT key FROM events WHERE key >= ?1 AND key < ?2 AND tenant = ?3 AND origin IS NULL
+         ORDER BY key LIMIT ?4",
+        (from.max(indexed(conn)? + 1), to, tenant.0, rest),
+        |row| Ok(row.get::<_, i64>(0)?),
+    )?);
     Ok(found)
 }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("migrations/0002_dialects.sql")),
     (3, include_str!("migrations/0003_ordering.sql")),
     (4, include_str!("migrations/0004_replay.sql")),
+    (5, include_str!("migrations/0005_late_deliveries.sql")),
 ];
 
 /// Applies what is missing, in one transaction.

@@ -43,7 +43,16 @@ fn statements_use_their_index_and_sort_nothing() {
             log_index::EVENTS,
             "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
         ),
-        (log_index::EVENTS_UPWARDS, "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>?)"),
+        (
+            log_index::EVENTS_UPWARDS,
+            "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
+        ),
+        (super::echoes::HEARD, "SEARCH echo USING COVERING INDEX events_late (origin=? AND webhooks=?)"),
+        (
+            super::echoes::DELIVERIES,
+            "SEARCH events USING COVERING INDEX events_echoes (origin=? AND first_delivery>?)",
+        ),
+        (super::events::BY_ID, "SEARCH echo USING COVERING INDEX events_"),
         (
             super::webhooks::COUNT_IN,
             "SEARCH webhooks USING COVERING INDEX webhooks_dialect (tenant=? AND dialect=? AND deleted_at=?)",

@@ -1,4 +1,4 @@
-//! The ports: each method brings its work to the writer or to a reader.
+//! The ports but for that of jobs: each method brings its work to the writer or to a reader.
 
 use std::sync::Arc;
 
@@ -6,9 +6,8 @@ use async_trait::async_trait;
 use callboard_domain::access::{Client, Tenant};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, StoredEvent};
-use callboard_domain::id::{ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey};
+use callboard_domain::id::{ClientId, DeliveryKey, EventId, EventKey, TenantId, TenantKey};
 use callboard_domain::id::{WebhookId, WebhookKey};
-use callboard_domain::job::{Job, JobState, Selection};
 use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
@@ -17,20 +16,15 @@ use callboard_domain::store::{
     Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
-use rusqlite::Connection;
 
 use super::ledger::Write;
-use super::replay::{self, Range};
 use super::{
-    SqliteStore, access, attempts, by_hand, claims, deliveries, delivery_list, event_list, events, jobs,
-    retention, stats, stream, webhooks,
+    SqliteStore, access, attempts, by_hand, claims, deliveries, delivery_list, event_list, events, retention,
+    stats, stream, webhooks,
 };
 
 /// Rows that a small change writes, about.
 const FEW: usize = 4;
-
-/// Deliveries looked at in one read of a long walk.
-const LOOKED_AT: usize = 2_000;
 
 #[async_trait]
 impl EventStore for SqliteStore {
@@ -302,75 +296,8 @@ impl AccessStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
-    /// The range of what is selected, and how many deliveries of it are. Many
-    /// short reads, so that a long walk neither keeps others waiting for a
-    /// reader nor the log from being given back.
-    async fn selected(&self, webhook: WebhookKey, selection: &Selection) -> Result<(Range, u64)> {
-        let wanted = selection.clone();
-        let range = self.readers.run(move |conn| replay::range(conn, &wanted)).await?;
-        let (mut from, mut total) = (Some(range.0), 0);
-        while let Some(start) = from {
-            let wanted = selection.clone();
-            let walk =
-                move |conn: &Connection| replay::walk(conn, webhook, &wanted, (start, range.1), LOOKED_AT);
-            let piece = self.readers.run(walk).await?;
-            total += piece.selected.len() as u64;
-            from = piece.next;
-        }
-        Ok((range, total))
-    }
-}
-
 #[async_trait]
 impl UpkeepStore for SqliteStore {
-    async fn create_retry_job(&self, tenant: TenantKey, webhook: WebhookKey, now: Timestamp) -> Result<Job> {
-        let work = self.readers.run(move |conn| jobs::measure(conn, webhook)).await?;
-        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, now)).await
-    }
-
-    async fn create_replay_job(
-        &self,
-        tenant: TenantKey,
-        webhook: WebhookKey,
-        selection: Selection,
-        now: Timestamp,
-    ) -> Result<Job> {
-        let (range, total) = self.selected(webhook, &selection).await?;
-        let work = jobs::Work::replay(selection, range, total);
-        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, now)).await
-    }
-
-    async fn count_selected(&self, webhook: WebhookKey, selection: Selection) -> Result<u64> {
-        Ok(self.selected(webhook, &selection).await?.1)
-    }
-
-    async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {
-        self.readers.run(move |conn| jobs::one(conn, tenant, job)).await
-    }
-
-    async fn list_jobs(&self, tenant: TenantKey, page: Page) -> Result<Listed<Job>> {
-        self.readers.run(move |conn| jobs::list(conn, tenant, page)).await
-    }
-
-    async fn running_jobs(&self) -> Result<Vec<Job>> {
-        self.readers.run(jobs::running).await
-    }
-
-    async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>> {
-        self.writer.run(2 * limit, move |write| jobs::advance(write, job, limit, now)).await
-    }
-
-    async fn end_job(
-        &self,
-        tenant: TenantKey,
-        job: JobKey,
-        state: JobState,
-        now: Timestamp,
-    ) -> Result<Option<Job>> {
-        self.writer.run(FEW, move |write| jobs::end(write, tenant, job, state, now)).await
-    }
-
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<Cleared> {
         let lanes = self.readers.run(by_hand::orphaned_lanes).await?;
         if lanes.is_empty() {

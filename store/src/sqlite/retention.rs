@@ -46,6 +46,7 @@ struct Candidate {
     type_name: String,
     subject: String,
     webhooks: Vec<u8>,
+    is_echo: bool,
 }
 
 /// Deletes at most `limit` events.
@@ -122,6 +123,10 @@ impl Step<'_> {
             }
             *passed -= 1;
             next = candidate.key + 1;
+            // An echo goes with its origin, however young it is itself.
+            if candidate.is_echo {
+                continue;
+            }
             if self.classes.get(&candidate.tenant) == Some(&self.class) {
                 *rows -= 1;
                 delete(write.conn, &candidate, self.now)?;
@@ -139,8 +144,9 @@ impl Step<'_> {
 fn candidate(conn: &Connection, from: i64) -> Result<Option<Candidate>, Failure> {
     sql::one(
         conn,
-        "SELECT key, tenant, accepted_at, first_delivery, type, subject, webhooks FROM events
-         WHERE key >= ?1 ORDER BY key LIMIT 1",
+        "SELECT key, tenant, accepted_at, first_delivery, type, subject, webhooks,
+             origin IS NOT NULL
+         FROM events WHERE key >= ?1 ORDER BY key LIMIT 1",
         [from],
         |row| {
             Ok(Candidate {
@@ -151,15 +157,34 @@ fn candidate(conn: &Connection, from: i64) -> Result<Option<Candidate>, Failure>
                 type_name: row.get(4)?,
                 subject: row.get(5)?,
                 webhooks: row.get(6)?,
+                is_echo: row.get(7)?,
             })
         },
     )
 }
 
-/// Deletes an event and everything that came of it.
+/// Deletes an event and everything that came of it, echoes included: the logs may
+/// be behind those, and then take them in no more.
 fn delete(conn: &Connection, event: &Candidate, now: Timestamp) -> Result<(), Failure> {
-    let webhooks = unpack(&event.webhooks);
-    let (first, end) = (event.first_delivery, event.first_delivery + count(webhooks.len()));
+    delete_deliveries(conn, event.first_delivery, &event.webhooks, now)?;
+    let echoes = "SELECT first_delivery, webhooks FROM events WHERE origin = ?1";
+    let echoes: Vec<(i64, Vec<u8>)> =
+        sql::many(conn, echoes, [event.key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for (first_delivery, webhooks) in &echoes {
+        delete_deliveries(conn, *first_delivery, webhooks, now)?;
+    }
+    for facet in [EVERY, type_facet(&event.type_name), subject_facet(&event.subject)] {
+        let sql = "DELETE FROM event_log WHERE tenant = ?1 AND facet = ?2 AND event = ?3";
+        sql::run(conn, sql, (event.tenant, facet, event.key))?;
+    }
+    sql::run(conn, "DELETE FROM events WHERE origin = ?1", [event.key])?;
+    sql::run(conn, "DELETE FROM events WHERE key = ?1", [event.key]).map(drop)
+}
+
+/// Deletes the deliveries of a row of events, with their attempts.
+fn delete_deliveries(conn: &Connection, first: i64, webhooks: &[u8], now: Timestamp) -> Result<(), Failure> {
+    let webhooks = unpack(webhooks);
+    let end = first + count(webhooks.len());
     let chains = "DELETE FROM pending WHERE delivery >= ?1 AND delivery < ?2 RETURNING chain";
     let chains: Vec<i64> = sql::many(conn, chains, (first, end), |row| Ok(row.get(0)?))?;
     for chain in chains {
@@ -171,11 +196,7 @@ fn delete(conn: &Connection, event: &Candidate, now: Timestamp) -> Result<(), Fa
         let sql = "DELETE FROM delivery_log WHERE webhook = ?1 AND delivery = ?2";
         sql::run(conn, sql, (webhook.0, delivery))?;
     }
-    for facet in [EVERY, type_facet(&event.type_name), subject_facet(&event.subject)] {
-        let sql = "DELETE FROM event_log WHERE tenant = ?1 AND facet = ?2 AND event = ?3";
-        sql::run(conn, sql, (event.tenant, facet, event.key))?;
-    }
-    sql::run(conn, "DELETE FROM events WHERE key = ?1", [event.key]).map(drop)
+    Ok(())
 }
 
 /// Deletes the old counts of a few webhooks, each step of the next ones.

@@ -36,7 +36,13 @@ pub(super) fn after(
     let limit = limit.max(1);
     let keys = match webhook {
         None => {
-            let keys = log_index::events_upwards(conn, tenant, after.0, limit + 1)?;
+            let keys = log_index::events_upwards(
+                conn,
+                tenant,
+                log_index::EVERY,
+                (after.0 + 1, i64::MAX),
+                limit + 1,
+            )?;
             keys.into_iter().map(|key| (key, None)).collect()
         }
         Some(webhook) => heard_by(conn, webhook, after, limit + 1)?,

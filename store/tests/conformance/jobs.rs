@@ -2,8 +2,8 @@
 
 use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::JobKey;
-use callboard_domain::job::{Job, JobKind, JobState, Selection};
-use callboard_domain::store::{DeliveryFilter, Page};
+use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
+use callboard_domain::store::{DeliveryFilter, NewReplay, Page};
 
 use crate::world::{World, at, attempt, event, event_about, nth};
 
@@ -19,8 +19,8 @@ pub(crate) async fn a_job_retries_what_had_failed(mut world: World) {
         failed.push(world.ended(lane, event(&format!("f{index}")), Outcome::GivenUp, at(1)).await);
         world.ended(lane, event(&format!("d{index}")), Outcome::Delivered, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, at(9)).await.expect("a job");
-    assert_eq!((job.state, job.total, job.done, job.created_at), (JobState::Running, 5, 0, at(9)));
+    let job = world.store.create_retry_job(tenant, webhook, None, at(9)).await.expect("a job");
+    assert_eq!((job.state, job.total, job.done, job.created_at), (JobState::Running, Some(5), 0, at(9)));
     let later = world.ended(lane, event("later"), Outcome::GivenUp, at(10)).await;
     // Somebody is faster with one of them.
     world.store.retry_delivery(tenant, nth(&failed[1], 0), at(11)).await.expect("no error");
@@ -50,8 +50,8 @@ pub(crate) async fn a_job_is_made_once_and_can_be_stopped(world: World) {
     for id in ["a", "b", "c"] {
         world.ended(lane, event(id), Outcome::GivenUp, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, at(2)).await.expect("a job");
-    assert_eq!(world.store.create_retry_job(tenant, webhook, at(3)).await, Ok(job.clone()));
+    let job = world.store.create_retry_job(tenant, webhook, None, at(2)).await.expect("a job");
+    assert_eq!(world.store.create_retry_job(tenant, webhook, None, at(3)).await, Ok(job.clone()));
     advance(&world, &job, 1).await;
     assert_eq!(world.store.end_job(other, job.key, JobState::Stopped, at(4)).await, Ok(None));
     assert_eq!(world.store.job(other, job.key).await, Ok(None));
@@ -61,20 +61,20 @@ pub(crate) async fn a_job_is_made_once_and_can_be_stopped(world: World) {
     assert_eq!(advance(&world, &job, 9).await, stopped);
     let again = world.store.end_job(tenant, job.key, JobState::Finished, at(5)).await;
     assert_eq!(again, Ok(Some(stopped)), "it has ended already");
-    let second = world.store.create_retry_job(tenant, webhook, at(6)).await.expect("a job");
-    assert_eq!((second.key > job.key, second.total), (true, 2));
+    let second = world.store.create_retry_job(tenant, webhook, None, at(6)).await.expect("a job");
+    assert_eq!((second.key > job.key, second.total), (true, Some(2)));
     assert_eq!(world.store.advance_job(JobKey(77), 1, at(7)).await, Ok(None));
 
     let idle = world.webhook(tenant).await.key;
-    let nothing = world.store.create_retry_job(tenant, idle, at(8)).await.expect("a job");
+    let nothing = world.store.create_retry_job(tenant, idle, None, at(8)).await.expect("a job");
     assert_eq!(advance(&world, &nothing, 10).await.state, JobState::Finished);
 }
 
 pub(crate) async fn jobs_are_listed_for_their_tenant(world: World) {
     let (tenant, one) = world.lane().await;
     let two = world.webhook(tenant).await.key;
-    let first = world.store.create_retry_job(tenant, one, at(1)).await.expect("a job");
-    let second = world.store.create_retry_job(tenant, two, at(2)).await.expect("a job");
+    let first = world.store.create_retry_job(tenant, one, None, at(1)).await.expect("a job");
+    let second = world.store.create_retry_job(tenant, two, None, at(2)).await.expect("a job");
     let page = world.store.list_jobs(tenant, Page { limit: 1, after: None }).await.expect("a list");
     assert_eq!(page.items, [second]);
     let page = world.store.list_jobs(tenant, Page { limit: 1, after: page.next }).await.expect("a list");
@@ -86,7 +86,7 @@ pub(crate) async fn jobs_are_listed_for_their_tenant(world: World) {
 
 fn since(seconds: i64, states: &[State]) -> Selection {
     let states = states.to_vec();
-    Selection { since: at(seconds), until: None, states, type_name: None, subject_id: None }
+    Selection { since: at(seconds), until: None, missing: false, states, type_name: None, subject_id: None }
 }
 
 pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
@@ -103,26 +103,25 @@ pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
     }
     world.record(tenant, event("waits"), &[webhook], at(20)).await;
     world.claim(webhook, 10, at(20)).await;
-    let count = |selection: &Selection| world.store.count_selected(webhook, selection.clone());
+    let count = async |selection: &Selection| world.count(webhook, selection).await;
     let both = [State::Delivered, State::Failed];
     let all = since(2, &both);
-    assert_eq!(count(&all).await, Ok(10));
-    assert_eq!(count(&since(0, &both)).await, Ok(11));
-    assert_eq!(count(&Selection { until: Some(at(12)), ..all.clone() }).await, Ok(4));
-    assert_eq!(count(&since(2, &[State::Failed])).await, Ok(4));
-    assert_eq!(count(&since(2, &[State::Cancelled])).await, Ok(0));
-    assert_eq!(count(&since(99, &both)).await, Ok(0));
+    assert_eq!(count(&all).await, 10);
+    assert_eq!(count(&since(0, &both)).await, 11);
+    assert_eq!(count(&Selection { until: Some(at(12)), ..all.clone() }).await, 4);
+    assert_eq!(count(&since(2, &[State::Failed])).await, 4);
+    assert_eq!(count(&since(2, &[State::Cancelled])).await, 0);
+    assert_eq!(count(&since(99, &both)).await, 0);
     let subject = Selection { subject_id: Some("T-1".to_owned()), ..all.clone() };
-    assert_eq!(count(&subject).await, Ok(5));
+    assert_eq!(count(&subject).await, 5);
     let selection = Selection { type_name: Some("ticket.updated".to_owned()), ..all };
-    assert_eq!(count(&selection).await, Ok(5));
+    assert_eq!(count(&selection).await, 5);
 
-    let job = world.store.create_replay_job(tenant, webhook, selection.clone(), at(30)).await.expect("a job");
-    assert_eq!((job.kind, job.total, job.done), (JobKind::Replay, 5, 0));
+    let job = world.replay(lane, selection.clone(), at(30)).await;
+    assert_eq!((job.kind, job.total, job.done), (JobKind::Replay, Some(5), 0));
     assert_eq!(job.selection, Some(selection));
-    let again = world.store.create_replay_job(tenant, webhook, subject, at(31)).await;
-    assert_eq!(again, Ok(job.clone()), "one at a time");
-    let retry = world.store.create_retry_job(tenant, webhook, at(31)).await.expect("another kind");
+    assert_eq!(world.replay(lane, subject, at(31)).await, job, "one at a time");
+    let retry = world.store.create_retry_job(tenant, webhook, None, at(31)).await.expect("another kind");
     world.store.end_job(tenant, retry.key, JobState::Stopped, at(31)).await.expect("stopped");
     let after = world.ended(lane, event("late"), Outcome::Delivered, at(32)).await;
 
@@ -133,7 +132,7 @@ pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
     while last.state == JobState::Running {
         last = advance(&world, &job, 4).await;
     }
-    assert_eq!((last.done, last.ended_at), (5, Some(at(50))));
+    assert_eq!((last.done, last.looked_at, last.ended_at), (5, 11, Some(at(50))));
     let claimed = world.claim(webhook, 20, at(50)).await;
     let claimed: Vec<_> = claimed.iter().filter(|one| one.attempts == 1).map(|one| one.delivery).collect();
     assert_eq!(claimed, wanted, "the oldest first, and nothing else");
@@ -145,7 +144,7 @@ pub(crate) async fn a_job_ends_with_its_webhook(world: World) {
     let doomed = world.webhook(tenant).await;
     let recorded = world.ended((tenant, doomed.key), event("a"), Outcome::Delivered, at(1)).await;
     let selection = since(0, &Selection::STATES);
-    let job = world.store.create_replay_job(tenant, doomed.key, selection, at(2)).await.expect("a job");
+    let job = world.replay((tenant, doomed.key), selection, at(2)).await;
     world.store.delete_webhook(tenant, doomed.id, at(3)).await.expect("no error").expect("deleted");
     let ended = advance(&world, &job, 10).await;
     assert_eq!((ended.state, ended.done, ended.ended_at), (JobState::Stopped, 0, Some(at(50))));
@@ -154,13 +153,13 @@ pub(crate) async fn a_job_ends_with_its_webhook(world: World) {
 
 pub(crate) async fn a_replay_keeps_the_order_of_a_subject(world: World) {
     let lane = world.ordered_lane().await;
-    let (tenant, webhook) = lane;
+    let webhook = lane.1;
     let mut keys = Vec::new();
     for id in ["a", "b", "c"] {
         keys.push(world.ended(lane, event(id), Outcome::Delivered, at(1)).await);
     }
     let selection = since(0, &Selection::STATES);
-    let job = world.store.create_replay_job(tenant, webhook, selection, at(2)).await.expect("a job");
+    let job = world.replay(lane, selection, at(2)).await;
     assert_eq!(advance(&world, &job, 10).await.done, 3);
     for (index, recorded) in keys.iter().enumerate() {
         let claimed = world.claim(webhook, 10, at(50)).await;
@@ -169,4 +168,74 @@ pub(crate) async fn a_replay_keeps_the_order_of_a_subject(world: World) {
         let next = world.finish(attempt(recorded, 0, webhook, 2, Outcome::Delivered, at(50))).await;
         assert_eq!(next, index < 2);
     }
+}
+
+/// One step of counting, of at most three deliveries.
+async fn count_on(world: &World, job: &Job) {
+    let Some(from) = job.counted_to else { return };
+    let (selection, range) = (job.selection.clone().expect("a replay"), Range { from, ..job.left });
+    let counted = world.store.count_selected(job.webhook, selection, range, 3).await.expect("a count");
+    for _ in 0..2 {
+        // Whoever could not see it succeed may do it again.
+        world.store.note_counted(job.key, from, counted).await.expect("noted");
+    }
+}
+
+pub(crate) async fn a_total_is_counted_beside_the_work(mut world: World) {
+    let lane = world.lane().await;
+    for index in 0..10 {
+        let outcome = if index % 3 == 0 { Outcome::GivenUp } else { Outcome::Delivered };
+        world.ended(lane, event(&format!("e{index}")), outcome, at(index)).await;
+    }
+    let mut job = world.uncounted_replay(lane, since(0, &[State::Delivered]), None, at(20)).await;
+    assert_eq!((job.total, advance(&world, &job, 9).await.done), (None, 0), "not before it is counted");
+    let mut steps = 0;
+    while job.state == JobState::Running {
+        count_on(&world, &job).await;
+        job = advance(&world, &job, 2).await;
+        assert!(job.total.is_none() || job.counted_to.is_none());
+        steps += 1;
+        if steps == 2 {
+            assert!(job.total.is_none() && job.done > 0, "{job:?}");
+            world.restart().await;
+        }
+        assert!(steps < 20, "{job:?}");
+    }
+    assert_eq!((job.total, job.done, job.looked_at), (Some(6), 6, 10));
+    let nothing = world.uncounted_replay(lane, since(99, &[State::Delivered]), None, at(60)).await;
+    count_on(&world, &nothing).await;
+    let ended = advance(&world, &nothing, 9).await;
+    assert_eq!((ended.state, ended.total, ended.done), (JobState::Finished, Some(0), 0));
+}
+
+pub(crate) async fn a_rate_is_kept_through_a_restart(mut world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    for index in 0..8 {
+        let outcome = if index % 2 == 0 { Outcome::GivenUp } else { Outcome::Delivered };
+        world.ended(lane, event(&format!("e{index}")), outcome, at(1)).await;
+    }
+    let job = world.store.create_retry_job(tenant, webhook, Some(0.5), at(10)).await.expect("a job");
+    assert_eq!(job.rate_per_second, Some(0.5));
+    let done = async |world: &World, job: &Job, second| {
+        let moved = world.store.advance_job(job.key, 100, at(second)).await.expect("no error");
+        moved.expect("the job").done
+    };
+    assert_eq!(done(&world, &job, 10).await, 1);
+    assert_eq!(done(&world, &job, 11).await, 1);
+    world.restart().await;
+    assert_eq!(done(&world, &job, 11).await, 1, "a restart makes it no faster");
+    assert_eq!(done(&world, &job, 12).await, 2);
+    assert_eq!(done(&world, &job, 3_600).await, 3, "nor does a long rest");
+    assert_eq!(done(&world, &job, 3_602).await, 4);
+    // What is passed over costs nothing of it.
+    let selection = since(0, &[State::Delivered]);
+    let range = world.store.range_of(selection.clone()).await.expect("a range");
+    let counted = Counted { selected: 4, looked_at: 8, next: None };
+    let replay = NewReplay { selection, range, counted, rate_per_second: Some(2.0) };
+    let job = world.store.create_replay_job(tenant, webhook, replay, at(4_000)).await.expect("a job");
+    let step = world.store.advance_job(job.key, 100, at(4_000)).await.expect("no error").expect("the job");
+    assert_eq!((step.done, step.looked_at), (1, 2));
+    assert_eq!(done(&world, &job, 4_000).await, 1);
+    assert_eq!(done(&world, &job, 4_001).await, 2);
 }

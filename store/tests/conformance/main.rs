@@ -9,6 +9,7 @@ mod by_hand;
 mod claims;
 mod events;
 mod jobs;
+mod late;
 mod lists;
 mod model;
 mod order;
@@ -122,7 +123,24 @@ cases! {
         a_replay_sends_again_what_was_selected
         a_replay_keeps_the_order_of_a_subject
         a_job_ends_with_its_webhook
+        a_total_is_counted_beside_the_work
+        a_rate_is_kept_through_a_restart
         jobs_are_listed_for_their_tenant
+    }
+    late {
+        a_late_delivery_is_told_from_its_event
+        lists_show_late_deliveries_where_they_were_made
+        late_deliveries_of_an_event_page_behind_its_own
+        an_event_is_found_and_published_once_whatever_echoes_it_has
+        what_is_missing_is_found_in_pieces
+        nobody_gets_an_event_twice
+        what_a_step_did_not_reach_is_left_though_the_count_goes_on
+        a_step_is_written_whole_or_not_at_all
+        what_is_late_goes_behind_what_waits_of_its_subject
+        what_is_late_makes_nothing_superfluous
+        retention_takes_late_deliveries_with_their_event
+        retention_lets_the_next_of_a_subject_go
+        a_late_job_ends_with_its_webhook
     }
     stats {
         attempts_are_counted_by_the_hour

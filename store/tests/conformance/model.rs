@@ -18,6 +18,7 @@ enum Step {
     Retry(usize),
     Cancel(usize),
     Job,
+    Late,
     Restart,
 }
 
@@ -36,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_usize..9).prop_map(Step::Retry),
         2 => (0_usize..9).prop_map(Step::Cancel),
         1 => Just(Step::Job),
+        1 => Just(Step::Late),
         1 => Just(Step::Restart),
     ]
 }
@@ -88,6 +90,7 @@ impl History {
             Step::Retry(which) => self.retry(which).await,
             Step::Cancel(which) => self.cancel(which).await,
             Step::Job => self.job().await,
+            Step::Late => self.late().await,
             Step::Restart => {
                 self.world.restart().await;
                 for model in self.model.values_mut().filter(|model| model.leased) {
@@ -158,14 +161,25 @@ impl History {
 
     async fn job(&mut self) {
         let (store, now) = (&self.world.store, at(self.now));
-        let job = store.create_retry_job(self.tenant, self.webhook, now).await.expect("a job");
+        let job = store.create_retry_job(self.tenant, self.webhook, None, now).await.expect("a job");
         let done = store.advance_job(job.key, 1_000, now).await.expect("no error").expect("the job");
         let mut failed = 0;
         for model in self.model.values_mut().filter(|model| model.state == State::Failed) {
             (model.state, model.due) = (State::Pending, Some(self.now));
             failed += 1;
         }
-        assert_eq!((done.total, done.done), (failed, failed));
+        assert_eq!((done.total, done.done), (Some(failed), failed));
+    }
+
+    /// An event that nobody hears, and that the webhook is told of afterwards.
+    async fn late(&mut self) {
+        let (whose, now) = ((self.tenant, self.webhook), at(self.now));
+        let origin = self.world.record(self.tenant, event(&format!("e{}", self.now)), &[], now).await;
+        let late = self.world.tell_late(whose, &[origin.key], now).await;
+        let event = self.world.delivery(self.tenant, late[0]).await.0.event;
+        let due = Some(self.now);
+        let model = Model { event, state: State::Pending, attempts: 0, due, leased: false };
+        self.model.insert(late[0], model);
     }
 
     /// Every way of looking shows what the model says.

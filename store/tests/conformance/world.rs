@@ -12,9 +12,11 @@ use callboard_domain::delivery::{
 };
 use callboard_domain::event::{Event, Subject};
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
+use callboard_domain::job::{Counted, Job, Selection};
 use callboard_domain::signing::{Scheme, Secret};
 use callboard_domain::store::{
-    ClaimRequest, Claimed, DeliveryFilter, NewDelivery, NewEvent, NewWebhook, Order, Page, Recorded, Store,
+    ClaimRequest, Claimed, DeliveryFilter, NewDelivery, NewEvent, NewReplay, NewWebhook, Order, Page,
+    Recorded, Store,
 };
 use callboard_domain::webhook::{Ordering, Settings, Status, Webhook, read_settings};
 use callboard_store::sqlite::{self, Options};
@@ -158,6 +160,48 @@ impl World {
                 return found;
             }
         }
+    }
+
+    /// Counts what a replay by state would send, a few at a time.
+    pub(crate) async fn count(&self, webhook: WebhookKey, selection: &Selection) -> u64 {
+        let mut range = self.store.range_of(selection.clone()).await.expect("a range");
+        let mut total = 0;
+        loop {
+            let counted = self.store.count_selected(webhook, selection.clone(), range, 3).await;
+            let counted = counted.expect("a count");
+            assert!(counted.looked_at <= 3);
+            total += counted.selected;
+            let Some(next) = counted.next else { return total };
+            range.from = next;
+        }
+    }
+
+    /// Starts a replay of which nothing is counted yet.
+    pub(crate) async fn uncounted_replay(
+        &self,
+        (tenant, webhook): (TenantKey, WebhookKey),
+        selection: Selection,
+        rate_per_second: Option<f64>,
+        now: Timestamp,
+    ) -> Job {
+        let range = self.store.range_of(selection.clone()).await.expect("a range");
+        let counted = Counted { selected: 0, looked_at: 0, next: Some(range.from) };
+        let replay = NewReplay { selection, range, counted, rate_per_second };
+        self.store.create_replay_job(tenant, webhook, replay, now).await.expect("a job")
+    }
+
+    /// Starts a replay by state, counted to the end.
+    pub(crate) async fn replay(
+        &self,
+        (tenant, webhook): (TenantKey, WebhookKey),
+        selection: Selection,
+        now: Timestamp,
+    ) -> Job {
+        let range = self.store.range_of(selection.clone()).await.expect("a range");
+        let selected = self.count(webhook, &selection).await;
+        let counted = Counted { selected, looked_at: 0, next: None };
+        let replay = NewReplay { selection, range, counted, rate_per_second: None };
+        self.store.create_replay_job(tenant, webhook, replay, now).await.expect("a job")
     }
 
     /// Comes back when the logs are where the options want them: the writer

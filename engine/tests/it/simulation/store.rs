@@ -16,13 +16,14 @@ use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, Stored
 use callboard_domain::id::{
     ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey, WebhookId, WebhookKey,
 };
-use callboard_domain::job::{Job, JobState, Selection};
+use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
 use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    Store, StoreError, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewReplay, NewWebhook, Page,
+    RecordError, Recorded, Result, Store, StoreError, Stretch, Undelivered, UpkeepStore, WebhookEdit,
+    WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -355,7 +356,7 @@ impl AccessStore for SimulatedStore {
 }
 
 #[async_trait]
-impl UpkeepStore for SimulatedStore {
+impl JobStore for SimulatedStore {
     async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>> {
         let note = |job: &Option<Job>| {
             if let Some(job) = job {
@@ -365,19 +366,31 @@ impl UpkeepStore for SimulatedStore {
         self.call_and("advance_job", self.inner.advance_job(job, limit, now), note).await
     }
 
+    pass_on! {
+        fn create_retry_job(tenant: TenantKey, webhook: WebhookKey, rate_per_second: Option<f64>,
+            now: Timestamp) -> Job;
+        fn create_replay_job(tenant: TenantKey, webhook: WebhookKey, replay: NewReplay, now: Timestamp)
+            -> Job;
+        fn range_of(selection: Selection) -> Range;
+        fn count_selected(webhook: WebhookKey, selection: Selection, range: Range, limit: usize) -> Counted;
+        fn undelivered(tenant: TenantKey, webhook: WebhookKey, selection: Selection, range: Range,
+            limit: usize, max_bytes: usize) -> Undelivered;
+        fn note_counted(job: JobKey, from: i64, counted: Counted) -> ();
+        fn add_late(job: JobKey, late: Late, now: Timestamp) -> Option<Job>;
+        fn job(tenant: TenantKey, job: JobKey) -> Option<Job>;
+        fn list_jobs(tenant: TenantKey, page: Page) -> Listed<Job>;
+        fn running_jobs() -> Vec<Job>;
+        fn end_job(tenant: TenantKey, job: JobKey, state: JobState, now: Timestamp) -> Option<Job>;
+    }
+}
+
+#[async_trait]
+impl UpkeepStore for SimulatedStore {
     async fn close(&self) {
         at_once(self.inner.close());
     }
 
     pass_on! {
-        fn create_retry_job(tenant: TenantKey, webhook: WebhookKey, now: Timestamp) -> Job;
-        fn create_replay_job(tenant: TenantKey, webhook: WebhookKey, selection: Selection, now: Timestamp)
-            -> Job;
-        fn count_selected(webhook: WebhookKey, selection: Selection) -> u64;
-        fn job(tenant: TenantKey, job: JobKey) -> Option<Job>;
-        fn list_jobs(tenant: TenantKey, page: Page) -> Listed<Job>;
-        fn running_jobs() -> Vec<Job>;
-        fn end_job(tenant: TenantKey, job: JobKey, state: JobState, now: Timestamp) -> Option<Job>;
         fn cancel_orphans(limit: usize, now: Timestamp) -> Cleared;
         fn prune(now: Timestamp, default_retention_seconds: u32, limit: usize) -> Cleared;
         fn check() -> ();

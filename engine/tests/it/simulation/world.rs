@@ -361,16 +361,17 @@ impl World {
                     engine.cancel(tenant, delivery).await?;
                 }
             }
-            Action::RetryFailed(hook) => drop(engine.retry_failed(tenant, self.hooks[hook].0).await?),
+            Action::RetryFailed(hook) => drop(engine.retry_failed(tenant, self.hooks[hook].0, None).await?),
             Action::Replay(hook) => {
                 let selection = Selection {
                     since: callboard_domain::clock::Timestamp::UNIX_EPOCH,
                     until: None,
                     states: Selection::STATES.to_vec(),
+                    missing: false,
                     type_name: None,
                     subject_id: None,
                 };
-                engine.replay(tenant, self.hooks[hook].0, selection).await?;
+                engine.replay(tenant, self.hooks[hook].0, selection, None).await?;
             }
             Action::Publish { .. } | Action::Crash { .. } | Action::Stop => {}
         }

@@ -32,9 +32,10 @@ pub struct DeliveryQuery {
     r#type: Option<String>,
     /// Only about the subject with this id.
     subject: Option<String>,
-    /// Only of events accepted at or after this time (RFC 3339).
+    /// Only those made at or after this time (RFC 3339): with their event, or
+    /// later by a replay.
     since: Option<String>,
-    /// Only of events accepted before this time (RFC 3339).
+    /// Only those made before this time (RFC 3339).
     until: Option<String>,
     /// Most items wanted, 1 to 200; 50 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]

@@ -1,4 +1,5 @@
-//! `/v1/webhooks/{id}/replay`: deliveries that are over are sent again.
+//! `/v1/webhooks/{id}/replay` and `retry-failed`: what is over is sent again, and
+//! what is missing is sent late.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,6 +10,7 @@ use callboard_domain::fault::Faults;
 use callboard_domain::id::WebhookId;
 use callboard_domain::job::Selection;
 use callboard_domain::json::Members;
+use callboard_domain::webhook::read_rate;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,7 +18,7 @@ use super::events::NO_TIME;
 use super::view::JobView;
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, JsonText};
+use crate::api::read::{Id, JsonText, OptionalJson};
 use crate::api::webhooks::find;
 
 /// What is sent again when the caller names no states. What was superseded is
@@ -28,50 +30,78 @@ const STATES: [DeliveryState; 3] =
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "described to people; the reader below names every fault")]
 pub struct ReplayInput {
-    /// Only of events accepted at or after this time.
+    /// Only what was made at or after this time: deliveries, or with `missing`
+    /// events.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
-    /// Only of events accepted before this time.
+    /// Only what was made before this time.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Only those in one of these states: `delivered`, `failed`, `cancelled`,
     /// `superseded`; all but the last if left out.
     states: Option<Vec<String>>,
+    /// Instead of deliveries, events that the webhook hears and has no delivery
+    /// of. Not together with `states`.
+    missing: Option<bool>,
     /// Only of this event type.
     #[schema(example = "ticket.updated")]
     r#type: Option<String>,
     /// Only about the subject with this id.
     subject: Option<String>,
+    /// Most deliveries that are made due a second, 0.01 to 10,000.
+    rate_per_second: Option<f64>,
     /// Only count, and send nothing.
     dry_run: Option<bool>,
+}
+
+/// How to retry what has failed; no body means as fast as it goes.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "described to people; the reader below names every fault")]
+pub struct RetryFailedInput {
+    /// Most deliveries that are made due a second, 0.01 to 10,000.
+    rate_per_second: Option<f64>,
 }
 
 /// What a replay would send.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DryRunView {
-    /// Deliveries that are selected now.
+    /// Deliveries that would be sent, as things are now.
     total: u64,
+    /// Whether there may be more than `total`: counting stops after 200,000 that
+    /// were looked at.
+    total_capped: bool,
 }
 
-fn read(text: &str) -> Result<(Selection, bool), Problem> {
+/// What was asked for.
+struct Asked {
+    selection: Selection,
+    rate_per_second: Option<f64>,
+    dry_run: bool,
+}
+
+const MEMBERS: [&str; 8] =
+    ["since", "until", "states", "missing", "type", "subject", "rate_per_second", "dry_run"];
+
+fn read(text: &str) -> Result<Asked, Problem> {
     let mut faults = Faults::new();
     let input = Members::read(text, &mut faults).and_then(|members| {
-        members.refuse_unknown(&["since", "until", "states", "type", "subject", "dry_run"], &mut faults);
+        members.refuse_unknown(&MEMBERS, &mut faults);
         if members.get("since").is_none() {
-            faults.member("since", "is required: from when on to send again, an RFC 3339 time");
+            faults.member("since", "is required: from when on to send, an RFC 3339 time");
         }
         let since = time(&members, "since", &mut faults);
         let until = time(&members, "until", &mut faults);
         if since.zip(until).is_some_and(|(since, until)| until <= since) {
             faults.member("until", "must be later than since");
         }
-        let states = states(&members, &mut faults);
+        let missing = flag(&members, "missing", &mut faults);
+        let states = states(&members, missing == Some(true), &mut faults);
         let type_name = members.string("type", &mut faults);
         let subject_id = members.string("subject", &mut faults);
-        let dry_run = members.get("dry_run").map(|raw| serde_json::from_str(raw.get()));
-        let dry_run =
-            dry_run.unwrap_or(Ok(false)).map_err(|_| faults.member("dry_run", "must be true or false"));
-        Some((Selection { since: since?, until, states, type_name, subject_id }, dry_run.ok()?))
+        let rate_per_second = rate(&members, &mut faults);
+        let dry_run = flag(&members, "dry_run", &mut faults);
+        let selection = Selection { since: since?, until, missing: missing?, states, type_name, subject_id };
+        Some(Asked { selection, rate_per_second, dry_run: dry_run? })
     });
     faults.finish(input).map_err(Problem::faults)
 }
@@ -80,8 +110,25 @@ fn time(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<Timest
     members.string(name, faults)?.parse().map_err(|_| faults.member(name, NO_TIME)).ok()
 }
 
-fn states(members: &Members<'_>, faults: &mut Faults) -> Vec<DeliveryState> {
-    let Some(raw) = members.get("states") else { return STATES.to_vec() };
+/// A member that is false when it is left out.
+fn flag(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<bool> {
+    let Some(raw) = members.get(name) else { return Some(false) };
+    serde_json::from_str(raw.get()).map_err(|_| faults.member(name, "must be true or false")).ok()
+}
+
+fn rate(members: &Members<'_>, faults: &mut Faults) -> Option<f64> {
+    let raw = members.get("rate_per_second")?;
+    faults.within("rate_per_second", |faults| read_rate(raw, faults))
+}
+
+fn states(members: &Members<'_>, missing: bool, faults: &mut Faults) -> Vec<DeliveryState> {
+    let Some(raw) = members.get("states") else {
+        return if missing { Vec::new() } else { STATES.to_vec() };
+    };
+    if missing {
+        faults.member("states", "can't stand beside missing: what was never a delivery is in no state");
+        return Vec::new();
+    }
     let states: Option<Vec<DeliveryState>> = serde_json::from_str(raw.get()).ok();
     let allowed = |states: &Vec<DeliveryState>| {
         !states.is_empty() && states.iter().all(|state| Selection::STATES.contains(state))
@@ -93,11 +140,46 @@ fn states(members: &Members<'_>, faults: &mut Faults) -> Vec<DeliveryState> {
     })
 }
 
-/// Send again what of a webhook's deliveries is over, as a job.
+/// Retry every failed delivery of a webhook, as a job.
 ///
-/// The oldest goes first, and each gets its whole schedule again. What is
-/// accepted after the job was started is not its business. A webhook has one
-/// replay at a time.
+/// Each gets its whole schedule again. A job of this kind that is still
+/// running for the webhook is answered instead of a second one.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{id}/retry-failed", operation_id = "retry_failed_deliveries", tag = "webhooks", request_body = Option<RetryFailedInput>, params(("id" = String, Path, description = "The webhook's id")),
+    responses(
+        (status = 202, description = "The job; its progress is at `/v1/jobs/{id}`", body = JobView),
+        (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn retry_failed(
+    access: Granted<WriteWebhooks>,
+    Id(id): Id<WebhookId>,
+    OptionalJson(body): OptionalJson,
+) -> Result<(StatusCode, Json<JobView>), Problem> {
+    let webhook = find(&access, id).await?;
+    let mut faults = Faults::new();
+    let rate_per_second = match &body {
+        None => None,
+        Some(body) => {
+            let read = Members::read(body.single()?, &mut faults).map(|members| {
+                members.refuse_unknown(&["rate_per_second"], &mut faults);
+                rate(&members, &mut faults)
+            });
+            faults.finish(read).map_err(Problem::faults)?
+        }
+    };
+    let job = access.engine().retry_failed(access.tenant.key, webhook.key, rate_per_second).await?;
+    Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
+}
+
+/// Send again what of a webhook's deliveries is over, or send what it has not
+/// heard of, as a job.
+///
+/// The oldest goes first, and each gets its whole schedule. What is accepted
+/// after the job was started is not its business. With `missing`, events are
+/// matched as the webhook is set when the job comes to them, and none gets a
+/// second delivery. A webhook has one replay at a time.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/replay", operation_id = "replay_deliveries", tag = "webhooks", request_body = ReplayInput, params(("id" = String, Path, description = "The webhook's id")),
     responses(
@@ -114,13 +196,15 @@ pub(in crate::api) async fn replay(
     body: JsonText,
 ) -> Result<Response, Problem> {
     let webhook = find(&access, id).await?;
-    let (selection, dry_run) = read(body.single()?)?;
+    let Asked { selection, rate_per_second, dry_run } = read(body.single()?)?;
+    let tenant = access.tenant.key;
     if dry_run {
-        let total = access.store().count_selected(webhook.key, selection).await?;
-        return Ok(Json(DryRunView { total }).into_response());
+        let counted = access.engine().count_replay(tenant, webhook.key, &selection).await?;
+        let view = DryRunView { total: counted.selected, total_capped: counted.next.is_some() };
+        return Ok(Json(view).into_response());
     }
-    let job = access.engine().replay(access.tenant.key, webhook.key, selection.clone()).await?;
-    if job.selection.as_ref() != Some(&selection) {
+    let job = access.engine().replay(tenant, webhook.key, selection.clone(), rate_per_second).await?;
+    if job.selection.as_ref() != Some(&selection) || job.rate_per_second != rate_per_second {
         let detail =
             format!("{} replays something else of this webhook; stop it, or wait for its end", job.key);
         return Err(Problem::new(StatusCode::CONFLICT, detail));

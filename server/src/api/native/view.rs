@@ -254,7 +254,7 @@ pub struct EventView {
     data: Box<RawValue>,
     #[schema(value_type = Option<Object>)]
     changes: Box<RawValue>,
-    /// How many webhooks heard it.
+    /// How many webhooks heard it, also late.
     deliveries: u32,
 }
 
@@ -308,7 +308,8 @@ pub struct DeliveryView {
     /// `pending`, `waiting`, `delivered`, `failed`, `superseded` or `cancelled`.
     #[schema(value_type = String, example = "delivered")]
     state: State,
-    /// When its event was accepted.
+    /// When it was made: when its event was accepted, or later by a replay of
+    /// what was missing.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// How many entries its log has: each attempt is one, and so is being
@@ -433,13 +434,18 @@ pub struct JobView {
     state: callboard_domain::job::JobState,
     /// The webhook it works for; null when it is deleted.
     webhook_id: Option<String>,
-    /// What a replay sends again; null for other jobs.
+    /// What a replay sends; null for other jobs.
     #[schema(value_type = Option<Object>)]
     selection: Option<callboard_domain::job::Selection>,
-    /// Deliveries that it is to send again, counted when it started.
-    total: u64,
+    /// Most deliveries that it makes due a second.
+    rate_per_second: Option<f64>,
+    /// Deliveries that it is to make due; null while they are being counted.
+    total: Option<u64>,
     /// Deliveries that it has made due.
     done: u64,
+    /// What it has looked at to find them: deliveries, or events where it sends
+    /// what is missing.
+    looked_at: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -455,8 +461,10 @@ impl JobView {
             state: job.state,
             webhook_id,
             selection: job.selection.clone(),
+            rate_per_second: job.rate_per_second,
             total: job.total,
             done: job.done,
+            looked_at: job.looked_at,
             created_at: job.created_at,
             ended_at: job.ended_at,
         }

@@ -10,7 +10,7 @@ use callboard_domain::webhook::Status;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::view::{JobView, WebhookView};
+use super::view::WebhookView;
 use crate::api::auth::{Granted, ReadWebhooks, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters};
@@ -131,26 +131,6 @@ pub(in crate::api) async fn ping(
     let sent = webhooks::ping(&access, &find(&access, id).await?).await?;
     let ping = PingView { delivery_id: sent.first_delivery.to_string(), event_id: sent.id.to_string() };
     Ok((StatusCode::ACCEPTED, Json(ping)))
-}
-
-/// Retry every failed delivery of a webhook, as a job.
-///
-/// Each gets its whole schedule again. A job of this kind that is still
-/// running for the webhook is answered instead of a second one.
-#[utoipa::path(
-    post, path = "/v1/webhooks/{id}/retry-failed", operation_id = "retry_failed_deliveries", tag = "webhooks", params(("id" = String, Path, description = "The webhook's id")),
-    responses(
-        (status = 202, description = "The job; its progress is at `/v1/jobs/{id}`", body = JobView),
-        (status = 404, description = "No such webhook", body = ProblemDocument, content_type = "application/problem+json"),
-    )
-)]
-pub(in crate::api) async fn retry_failed(
-    access: Granted<WriteWebhooks>,
-    Id(id): Id<WebhookId>,
-) -> Result<(StatusCode, Json<JobView>), Problem> {
-    let webhook = find(&access, id).await?;
-    let job = access.engine().retry_failed(access.tenant.key, webhook.key).await?;
-    Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
 }
 
 /// From when on to count.

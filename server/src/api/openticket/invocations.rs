@@ -116,6 +116,6 @@ pub(in crate::api) async fn retry_failed(
     Id(id): Id<WebhookId>,
 ) -> Result<(StatusCode, Json<RetryFailedView>), Problem> {
     let webhook = find(&access, id).await?;
-    let job = access.engine().retry_failed(access.tenant.key, webhook.key).await?;
+    let job = access.engine().retry_failed(access.tenant.key, webhook.key, None).await?;
     Ok((StatusCode::ACCEPTED, Json(RetryFailedView::from(&job))))
 }

@@ -159,6 +159,11 @@ pub struct RetryFailedView {
 
 impl From<&Job> for RetryFailedView {
     fn from(job: &Job) -> Self {
-        Self { job_id: job.key.to_string(), state: job.state, total: job.total, done: job.done }
+        Self {
+            job_id: job.key.to_string(),
+            state: job.state,
+            total: job.total.unwrap_or(job.done),
+            done: job.done,
+        }
     }
 }
