@@ -14,7 +14,9 @@ mod bench;
 mod client;
 mod config_check;
 mod demo;
+mod job;
 mod remote;
+mod replay;
 mod send;
 mod serve;
 mod temporary;
@@ -40,6 +42,13 @@ enum Command {
     Demo(demo::Arguments),
     /// Publish events from a file or from standard input.
     Send(send::Arguments),
+    /// Send a webhook again what it has had, or send it what it has missed.
+    ///
+    /// It is the server's work, and goes on when this command is interrupted.
+    Replay(replay::Arguments),
+    /// Look at, or stop, long work that was started by hand.
+    #[command(subcommand)]
+    Job(job::Command),
     /// Manage the programs that act for a tenant.
     #[command(subcommand)]
     Client(client::Command),
@@ -95,6 +104,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Job(command) => job::run(&command),
         Command::Client(command) => client::run(&command),
         Command::Tenant(command) => tenant::run(&command),
         Command::Config(command) => config_check::run(&command),
@@ -134,4 +145,10 @@ fn say(line: &str) {
 #[expect(clippy::print_stderr, reason = "this is where progress and errors go")]
 fn note(line: &str) {
     eprintln!("{line}");
+}
+
+/// Puts a line of progress in the place of the last one, on a terminal.
+#[expect(clippy::print_stderr, reason = "this is where progress and errors go")]
+fn redraw(line: &str) {
+    eprint!("\r\x1b[2K{line}");
 }

@@ -64,15 +64,42 @@ impl Remote {
     /// # Errors
     /// When the server can't be reached, or refuses: with every fault it names.
     pub(super) fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value, Failure> {
-        let mut request = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .header("content-type", content_type)
-            .header("authorization", format!("Bearer {}", self.token));
-        if let Some(tenant) = &self.tenant {
-            request = request.header("callboard-tenant", tenant);
+        let request = self.agent.post(format!("{}{path}", self.base)).header("content-type", content_type);
+        self.answer(self.signed(request).send(body))
+    }
+
+    /// Posts nothing, where the path says what is to be done.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub(super) fn act(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        self.answer(self.signed(request).send_empty())
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        self.answer(self.signed(request).call())
+    }
+
+    /// The request with what says who is asking.
+    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        match &self.tenant {
+            Some(tenant) => request.header("callboard-tenant", tenant),
+            None => request,
         }
-        let mut answer = request.send(body).map_err(|error| {
+    }
+
+    fn answer(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Value, Failure> {
+        let mut answer = answer.map_err(|error| {
             format!("{} can't be reached: {error}; is the server running? Name another with --url", self.base)
         })?;
         let text = answer.body_mut().read_to_string()?;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::process::{Home, PATIENCE, Process, TOKEN, output, text};
 
+mod replay;
 mod stop;
 
 /// Standard output of a command that has to succeed.
@@ -43,8 +44,9 @@ async fn it_says_what_it_is_and_what_it_can_do() {
     let home = Home::new();
     assert_eq!(said(&home.run(&["--version"]).await), format!("callboard {}\n", env!("CARGO_PKG_VERSION")));
     let help = said(&home.run(&["--help"]).await);
-    assert_contains(&help, &["serve", "demo", "send", "client", "tenant", "config", "bench"]);
-    for command in ["serve", "demo", "send", "client", "tenant", "config", "bench"] {
+    let commands = ["serve", "demo", "send", "replay", "job", "client", "tenant", "config", "bench"];
+    assert_contains(&help, &commands);
+    for command in commands {
         said(&home.run(&[command, "--help"]).await);
     }
     let wrong = home.run(&["sevre"]).await;
