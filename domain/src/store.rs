@@ -141,7 +141,7 @@ pub struct EventFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     /// The events, and where a webhook was asked for, the delivery for it.
-    pub events: Vec<(StoredEvent, Option<DeliveryKey>)>,
+    pub events: Vec<(Arc<StoredEvent>, Option<DeliveryKey>)>,
     /// Its end: what was looked at, and what follows comes after it.
     pub end: EventKey,
     /// Whether more follows already.

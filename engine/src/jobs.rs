@@ -181,6 +181,8 @@ async fn step_one(engine: &Arc<Engine>, job: &Job) -> Result<Standing> {
     let Some(moved) = moved else { return Ok(Standing::default()) };
     if moved.done > job.done {
         engine.note_stored(job.webhook, now);
+        // What is late is new in the log of its webhook.
+        engine.tails.recorded(job.tenant);
     }
     let runs = moved.state == JobState::Running;
     let resumes_at = moved.resumes_at(now).filter(|_| runs);

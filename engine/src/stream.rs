@@ -9,10 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
-use callboard_domain::event::Event;
-use callboard_domain::event_type::{EventType, Operational};
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
-use callboard_domain::matching::reach;
+use callboard_domain::matching::Listener;
 use callboard_domain::store::{Result, StoreError};
 use callboard_domain::webhook::{Settings, Status, Webhook};
 use tokio::sync::watch;
@@ -86,6 +84,7 @@ pub struct Stream {
     listening: Listening,
     /// For what is told as if to a webhook.
     target: Arc<Target>,
+    listener: Listener,
     tail: Arc<Tail>,
     recorded: watch::Receiver<()>,
     place: EventKey,
@@ -115,7 +114,8 @@ impl Engine {
             // A place that does not exist yet would pass over what comes.
             From::After(place) => place.min(self.store.place(None).await?),
         };
-        Ok(Stream { engine: Arc::clone(self), tenant, listening, target, tail, recorded, place })
+        let listener = Listener::new(&target.webhook);
+        Ok(Stream { engine: Arc::clone(self), tenant, listening, target, listener, tail, recorded, place })
     }
 
     async fn target_of(&self, tenant: TenantKey, webhook: WebhookKey) -> Result<Arc<Target>, StreamError> {
@@ -174,8 +174,8 @@ impl Stream {
             }
             Listening::As(_) => {
                 let stretch = self.tail.after(&*self.engine.store, self.tenant, self.place).await?;
-                let told = stretch.events.iter().filter(|(_, event)| self.hears(event));
-                let told = told.filter_map(|(stored, _)| self.tell(stored, None)).collect();
+                let told = stretch.events.iter().filter(|event| self.listener.hears(event));
+                let told = told.filter_map(|event| self.tell(event, None)).collect();
                 self.place = stretch.end;
                 Ok((told, stretch.more))
             }
@@ -186,13 +186,6 @@ impl Stream {
     pub async fn changed(&mut self) {
         // The sender lives as long as the tail, which is held here.
         let _ = self.recorded.changed().await;
-    }
-
-    /// Whether a webhook of the settings would hear it. A ping is for the one
-    /// that was asked for.
-    fn hears(&self, event: &Event) -> bool {
-        event.event_type != EventType::Operational(Operational::WebhookPing)
-            && reach(&self.target.webhook.settings, event).is_some()
     }
 
     /// `None` for what its dialect has no words for.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use callboard_domain::delivery::StoredEvent;
-use callboard_domain::event::Event;
 use callboard_domain::id::{EventKey, TenantKey};
 use callboard_domain::store::{Result, Store};
 use parking_lot::Mutex;
@@ -52,12 +51,9 @@ impl Tails {
     }
 }
 
-/// An event, and what who hears it depends on.
-pub(super) type Heard = (Arc<StoredEvent>, Arc<Event>);
-
 /// Some of the log.
 pub(super) struct Piece {
-    pub(super) events: Vec<Heard>,
+    pub(super) events: Vec<Arc<StoredEvent>>,
     /// What follows comes after this.
     pub(super) end: EventKey,
     /// Whether more follows already.
@@ -79,7 +75,7 @@ struct Recent {
     /// Everything behind this place, up to `end`, is here.
     begin: EventKey,
     end: EventKey,
-    events: VecDeque<Heard>,
+    events: VecDeque<Arc<StoredEvent>>,
     bytes: usize,
 }
 
@@ -102,13 +98,7 @@ impl Tail {
         let mut recent = follows.then_some(recent);
         let (limit, max_bytes) = STRETCH;
         let stretch = store.events_after(tenant, None, place, limit, max_bytes).await?;
-        let mut events = Vec::with_capacity(stretch.events.len());
-        for (stored, _) in stretch.events {
-            match Event::from_stored(&stored) {
-                Ok(event) => events.push((Arc::new(stored), Arc::new(event))),
-                Err(error) => tracing::error!(%error, "an event is left out of streams"),
-            }
-        }
+        let events = stretch.events.into_iter().map(|(event, _)| event).collect();
         let piece = Piece { events, end: stretch.end, more: stretch.more };
         if let Some(recent) = &mut recent {
             recent.take(place, &piece);
@@ -126,10 +116,10 @@ impl Recent {
         if place < self.begin || place >= self.end {
             return None;
         }
-        let first = self.events.partition_point(|(stored, _)| stored.key <= place);
+        let first = self.events.partition_point(|event| event.key <= place);
         let events: Vec<_> = self.events.range(first..).take(STRETCH.0).cloned().collect();
         let more = first + events.len() < self.events.len();
-        let end = events.last().filter(|_| more).map_or(self.end, |(stored, _)| stored.key);
+        let end = events.last().filter(|_| more).map_or(self.end, |event| event.key);
         // What came after the last reading is found by the next one.
         Some(Piece { events, end, more: true })
     }
@@ -139,12 +129,12 @@ impl Recent {
             *self = Self::nothing_behind(place);
         }
         self.end = piece.end;
-        for heard in &piece.events {
-            self.bytes += heard.0.body.len();
-            self.events.push_back(heard.clone());
+        for event in &piece.events {
+            self.bytes += event.body.len();
+            self.events.push_back(Arc::clone(event));
         }
         while self.bytes > KEPT
-            && let Some((oldest, _)) = self.events.pop_front()
+            && let Some(oldest) = self.events.pop_front()
         {
             self.bytes -= oldest.body.len();
             self.begin = oldest.key;

@@ -189,3 +189,19 @@ fn who_reads_nothing_keeps_nobody_waiting() {
         assert_eq!(stream.next().expect("an event").json()["id"], format!("e{number}"));
     }
 }
+
+#[test]
+fn late_deliveries_of_a_webhook_come_too() {
+    let house = Harness::start();
+    let (receiver, operator) = (house.receiver(), house.operator());
+    publish(&house, "before", &event("order.paid", "1"));
+    let made = operator.make_webhook(&receiver.url("/"), &json!({"events": ["order.*"]}));
+    let mut stream = operator.listen(&format!("/v1/stream?webhook={}", text(&made["id"]))).begun();
+    let mut everything = operator.listen("/v1/stream").begun();
+    let path = format!("/v1/webhooks/{}/replay", text(&made["id"]));
+    operator.post(&path, &json!({"since": "2000-01-01T00:00:00Z", "missing": true})).is(202);
+    assert_eq!(stream.next().expect("an event").json()["id"], "before");
+    publish(&house, "after", &event("order.paid", "1"));
+    assert_eq!(stream.next().expect("an event").json()["id"], "after");
+    assert_eq!(everything.next().expect("an event").json()["id"], "after", "it was accepted once");
+}

@@ -1,14 +1,12 @@
 //! Reads the log of events forwards, from any place in it.
 
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookKey};
 use callboard_domain::store::Stretch;
 use rusqlite::Connection;
 
-use super::events::{stored_event, stored_event_columns};
 use super::failure::Failure;
-use super::{deliveries, log_index, sql, timeline};
+use super::{deliveries, events, log_index, sql, timeline};
 
 /// The place behind every event accepted before a time, or behind all.
 pub(super) fn place(conn: &Connection, before: Option<Timestamp>) -> Result<EventKey, Failure> {
@@ -50,7 +48,7 @@ pub(super) fn after(
     let mut bytes = 0;
     let mut stretch = Stretch { events: Vec::new(), end: EventKey(last(conn)?.max(after.0)), more: false };
     for (key, delivery) in keys {
-        let Some(event) = one(conn, tenant, key)? else { continue };
+        let Some(event) = events::by_key(conn, key)?.filter(|event| event.tenant == tenant) else { continue };
         bytes += event.body.len();
         if stretch.events.len() == limit || (bytes > max_bytes && !stretch.events.is_empty()) {
             stretch.more = true;
@@ -83,9 +81,4 @@ fn heard_by(
         }
     }
     Ok(heard)
-}
-
-fn one(conn: &Connection, tenant: TenantKey, key: i64) -> Result<Option<StoredEvent>, Failure> {
-    let sql = concat!("SELECT ", stored_event_columns!(), " FROM events WHERE key = ?1 AND tenant = ?2");
-    sql::one(conn, sql, (key, tenant.0), stored_event)
 }
