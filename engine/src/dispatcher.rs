@@ -98,9 +98,7 @@ impl Agenda {
 /// When the store can't be read or written; the lanes are noted again.
 pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
     let now = engine.clock.now();
-    for lane in engine.agenda.rested(now).into_iter().filter_map(|key| engine.lanes.get(key)) {
-        engine.pump(&lane);
-    }
+    engine.pump_all(engine.agenda.rested(now).into_iter().filter_map(|key| engine.lanes.get(key)).collect());
     let mut claiming: HashMap<WebhookKey, Arc<Lane>> = HashMap::new();
     let mut requests = Vec::new();
     let mut served = Ok(());
@@ -125,14 +123,16 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
     if !requests.is_empty() {
         let claims = engine.store.claim_due(requests, now, engine.lanes.memory_left()).await;
         served = served.and(claims.map(|claims| {
+            let mut filled = Vec::with_capacity(claims.len());
             for claim in claims {
                 if let Some(lane) = claiming.remove(&claim.webhook) {
                     if let Some(due) = lane.claimed(claim.deliveries, claim.next_due, now) {
                         engine.agenda.add(due, lane.key());
                     }
-                    engine.pump(&lane);
+                    filled.push(lane);
                 }
             }
+            engine.pump_all(filled);
         }));
     }
     // Whatever was asked for and not answered is asked for again.

@@ -8,16 +8,24 @@ use callboard_domain::store::Result;
 use crate::jobs::{self, Standing};
 use crate::{Engine, change};
 
-/// Most rows that one step deletes or cancels, so that no publisher waits long
-/// for the writer.
-const STEP: usize = 250;
+/// Most deliveries that one step cancels, so that no publisher waits long for
+/// the writer.
+const ORPHANS: usize = 250;
+
+/// Most events that one step deletes. Each may have many deliveries, whose rows
+/// go with it.
+const PRUNED: usize = 40;
 
 /// How long the janitor rests when there is nothing to do.
 const REST: Duration = Duration::from_secs(10);
 
-/// A pause between two steps, so that clearing away never takes more than a
-/// share of the writer.
-const BREATH: Duration = Duration::from_millis(20);
+/// Shortest pause between two steps.
+const BREATH: Duration = Duration::from_millis(2);
+
+/// How many times as long as a step the pause behind it is, so that clearing
+/// away never takes more than a share of the writer. A step that had to wait
+/// for its turn makes the pause longer: others have much to do.
+const PAUSES: u32 = 3;
 
 /// How long a lane stays after its last delivery.
 const LANE_IDLE: Duration = Duration::from_mins(5);
@@ -35,8 +43,8 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Standing> {
     give_back(engine).await?;
     // A job that can't be moved on must not keep retention from its work.
     let jobs = jobs::step(engine).await;
-    let mut more = engine.store.cancel_orphans(STEP, now).await?.more;
-    more |= engine.store.prune(now, engine.options.retention_seconds, STEP).await?.more;
+    let mut more = engine.store.cancel_orphans(ORPHANS, now).await?.more;
+    more |= engine.store.prune(now, engine.options.retention_seconds, PRUNED).await?.more;
     let jobs = jobs?;
     Ok(Standing { more: more || jobs.more, ..jobs })
 }
@@ -63,8 +71,12 @@ async fn give_back(engine: &Arc<Engine>) -> Result<()> {
 pub(crate) async fn run(engine: Arc<Engine>) {
     while !engine.stopping.is_cancelled() {
         let changed = engine.jobs_changed.notified();
+        let began = engine.clock.elapsed();
         let rest = match step(&engine).await {
-            Ok(Standing { more: true, .. }) => BREATH,
+            Ok(Standing { more: true, .. }) => {
+                let took = engine.clock.elapsed().saturating_sub(began);
+                (took * PAUSES).clamp(BREATH, REST)
+            }
             Ok(Standing { resumes_at: Some(at), .. }) => {
                 let wait = Duration::try_from(at.duration_since(engine.clock.now())).unwrap_or_default();
                 wait.clamp(BREATH, REST)

@@ -17,6 +17,7 @@ use callboard_domain::store::Claimed;
 use parking_lot::Mutex;
 
 use crate::health::Turn;
+use crate::places::Asker;
 use crate::target::Target;
 
 mod pace;
@@ -273,6 +274,12 @@ impl Lane {
         state.reserved -= 1;
         state.used_at = elapsed;
         state.queue.push_back(queued);
+    }
+
+    /// How it asks for a place among the requests of the whole process.
+    pub(crate) fn asker(&self) -> Asker {
+        let state = self.state.lock();
+        Asker { tenant: state.target.tenant(), lane: self.key, sick: state.sick }
     }
 
     /// Takes the next delivery, if one waits and one more may be under way.

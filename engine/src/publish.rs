@@ -98,6 +98,7 @@ impl Planned {
         });
         let elapsed = engine.clock.elapsed();
         let deliveries = (recorded.first_delivery.0..).map(DeliveryKey);
+        let mut filled = Vec::with_capacity(self.places.len());
         for (index, (delivery, place)) in deliveries.zip(&self.places).enumerate() {
             if recorded.behind.contains(&index) {
                 // It will be due when the one before it is over.
@@ -107,11 +108,12 @@ impl Planned {
             } else if place.reserved {
                 let event = Arc::clone(&stored);
                 place.lane.fill(Queued { delivery, attempts: 0, tries: 0, event }, elapsed);
-                engine.pump(&place.lane);
+                filled.push(Arc::clone(&place.lane));
             } else {
                 engine.note_stored(place.lane.key(), recorded.accepted_at);
             }
         }
+        engine.pump_all(filled);
     }
 }
 

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use callboard_domain::id::{DeliveryKey, WebhookKey};
 
 use crate::lanes::{Ended, Lane, Work};
+use crate::places::Place;
 use crate::{Engine, attempt, health};
 
-/// Gives the lane's place back however the attempt ends. If it ends by a panic,
-/// the delivery is handed to the janitor instead of being leased for ever.
-struct Place<'a> {
+/// An attempt under way. If it ends by a panic, the delivery is handed to the
+/// janitor instead of being leased for ever.
+struct UnderWay<'a> {
     engine: &'a Engine,
     lane: &'a Lane,
     delivery: Option<(DeliveryKey, WebhookKey)>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if let Some(lost) = self.delivery.take() {
             let now = self.engine.clock.now();
@@ -25,34 +26,61 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Attempts `work`, and then whatever else the lane hands out.
-pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work) {
+/// A place among the requests of the process, given back however this ends.
+struct Held<'a> {
+    engine: &'a Arc<Engine>,
+    place: Place,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.engine.free(self.place);
+    }
+}
+
+/// Attempts `work`, and then whatever else the lane hands out, as long as nobody
+/// waits for the place.
+pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work, place: Place) {
+    let held = Held { engine: &engine, place };
     loop {
         if work.refill {
             engine.agenda.add(engine.clock.now(), lane.key());
         }
-        let mut place =
-            Place { engine: &engine, lane: &lane, delivery: Some((work.queued.delivery, lane.key())) };
-        let retry_base = engine.options.openticket_retry_base;
-        let tried = attempt::attempt(&work, &engine.client, &*engine.clock, &engine.rng, retry_base).await;
-        let began = tried.attempt.started_at;
-        health::exhausted(&engine, &work, &tried.attempt).await;
-        // The channel is bounded: this waits when outcomes can't be written, and
-        // fails when the engine has stopped.
-        let written = engine.outcomes.send(tried.attempt).await.is_ok();
-        if written {
-            place.delivery = None;
-        }
-        drop(place);
-        if written {
-            let turn = lane.finished(tried.ended, began, engine.clock.now(), engine.clock.elapsed());
-            if let Err(error) = health::act(&engine, &work.target, turn).await {
-                tracing::warn!(%error, webhook = %work.target.webhook.id, "can't note how the webhook fares");
-            }
+        let failed = attempt_one(&engine, &lane, &work).await;
+        // The place was given to a lane that was well, or sick; whether it is one
+        // still is for the places to judge.
+        if failed != place.sick() || engine.places.contended() {
+            break;
         }
         match engine.next_work(&lane) {
             Some(next) => work = next,
             None => return,
         }
     }
+    // First the others: this lane had its turn.
+    drop(held);
+    engine.pump(&lane);
+}
+
+/// Makes one attempt, and sees to what follows from it; whether it failed.
+async fn attempt_one(engine: &Arc<Engine>, lane: &Lane, work: &Work) -> bool {
+    let mut under_way = UnderWay { engine, lane, delivery: Some((work.queued.delivery, lane.key())) };
+    let retry_base = engine.options.openticket_retry_base;
+    let tried = attempt::attempt(work, &engine.client, &*engine.clock, &engine.rng, retry_base).await;
+    let began = tried.attempt.started_at;
+    health::exhausted(engine, work, &tried.attempt).await;
+    // The channel is bounded: this waits when outcomes can't be written, and
+    // fails when the engine has stopped.
+    let written = engine.outcomes.send(tried.attempt).await.is_ok();
+    if written {
+        under_way.delivery = None;
+    }
+    drop(under_way);
+    if written {
+        let turn = lane.finished(tried.ended, began, engine.clock.now(), engine.clock.elapsed());
+        if let Err(error) = health::act(engine, &work.target, turn).await {
+            tracing::warn!(%error, webhook = %work.target.webhook.id, "can't note how the webhook fares");
+        }
+    }
+    tried.ended.failed()
 }

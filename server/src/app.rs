@@ -65,6 +65,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
     let options = callboard_engine::Options {
         lane_capacity: settings.delivery.lane_capacity,
         queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,
+        max_in_flight: settings.delivery.max_in_flight,
         retention_seconds: settings.retention_seconds(),
         disable_after: settings.disable_after(),
         openticket_retry_base: settings.retry_base(),

@@ -70,6 +70,8 @@ pub struct Delivery {
     pub lane_capacity: usize,
     /// Most megabytes of deliveries that wait in memory.
     pub queue_memory_mib: usize,
+    /// Most requests under way to all webhooks together.
+    pub max_in_flight: usize,
     /// Days of nothing but failures after which a webhook is disabled.
     pub disable_after_days: f64,
 }
@@ -137,7 +139,12 @@ impl Default for Settings {
             admin_token: None,
             public_url: None,
             egress: Egress { allow: Vec::new() },
-            delivery: Delivery { lane_capacity: 1_024, queue_memory_mib: 64, disable_after_days: 5.0 },
+            delivery: Delivery {
+                lane_capacity: 1_024,
+                queue_memory_mib: 64,
+                max_in_flight: 4_096,
+                disable_after_days: 5.0,
+            },
             retention: Retention { days: 7.0 },
             oauth: Oauth { token_seconds: 3_600 },
             openticket: OpenTicket { retry_base_seconds: 30.0 },
@@ -206,6 +213,9 @@ impl Settings {
         }
         if !(1..=1_048_576).contains(&self.delivery.queue_memory_mib) {
             return wrong("delivery.queue_memory_mib", "from 1 to 1048576");
+        }
+        if !(4..=100_000).contains(&self.delivery.max_in_flight) {
+            return wrong("delivery.max_in_flight", "from 4 to 100000");
         }
         if days(self.delivery.disable_after_days).is_none() {
             return wrong("delivery.disable_after_days", "a number of days above 0, and at most 3650");

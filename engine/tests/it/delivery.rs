@@ -93,11 +93,15 @@ impl World {
     }
 
     async fn publish(&self, id: &str) -> Published {
+        self.publish_for(self.tenant, id).await
+    }
+
+    async fn publish_for(&self, tenant: TenantKey, id: &str) -> Published {
         let body = format!(r#"{{"id": "{id}", "type": "order.paid", "subject": {{"id": "1"}}}}"#);
         let now = self.clock.now();
         let new_id = &mut || EventId::generate(now, &mut StdRng::seed_from_u64(3));
         let events = read_events(&body, false, now, new_id).unwrap();
-        self.engine.publish(self.tenant, events).await.unwrap().remove(0)
+        self.engine.publish(tenant, events).await.unwrap().remove(0)
     }
 
     /// Waits until the delivery is in `wanted` and that is on disk.
@@ -268,6 +272,38 @@ async fn one_dead_receiver_keeps_nobody_else_waiting() {
         alive.arrived().await;
     }
     dead.open_wide();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_whose_receivers_are_silent_leaves_room_for_others() {
+    let folder = Folder::new();
+    let (mut silent, mut healthy) = (Gate::closed([]).await, Gate::open([]).await);
+    let world = World::start(&folder, Options { max_in_flight: 8, ..Options::default() }).await;
+    let webhooks = [world.webhook(&silent, "").await, world.webhook(&silent, "").await];
+    let mut waiting = Vec::new();
+    for number in 0..20 {
+        let first = world.publish(&format!("e{number}")).await.first_delivery;
+        waiting.extend([first, DeliveryKey(first.0 + 1)]);
+    }
+    for _ in 0..4 {
+        silent.arrived().await;
+    }
+    assert_eq!(world.engine.load(), (36, 4), "half of the places, and no more");
+    let other = "other".parse().unwrap();
+    let other = world.store.create_tenant(other, "Other".to_owned(), None, world.clock.now()).await;
+    let other = other.unwrap().unwrap().key;
+    let new = world.new_webhook(&format!(r#"{{"url": "{}", "events": ["*"]}}"#, healthy.url()));
+    world.engine.create_webhook(other, new).await.unwrap();
+    for number in 0..20 {
+        world.publish_for(other, &format!("e{number}")).await;
+        healthy.arrived().await;
+    }
+    silent.open_wide();
+    for delivery in waiting {
+        world.until(delivery, State::Delivered).await;
+    }
+    assert_eq!((webhooks.len(), world.engine.load()), (2, (0, 0)));
     world.stop().await;
 }
 

@@ -56,19 +56,15 @@ pub(super) fn prune(
     default_seconds: u32,
     limit: usize,
 ) -> Result<Cleared, Failure> {
-    if write.ledger.unindexed() > 0 {
-        // Only what is in the logs can be taken out of them.
-        log_index::advance(write)?;
-    }
     let (time, now) = (now, micros(now));
     let classes = classes(write.conn, default_seconds)?;
-    let mut cleared = Cleared::default();
-    let (mut rows, mut passed) = (limit, limit.saturating_mul(PASSED));
-    for class in distinct(&classes) {
-        let step = Step { class, horizon: now - class * 1_000_000, now: time, classes: &classes };
-        cleared.more |= step.run(write, &mut rows, &mut passed)?;
+    let mut cleared = sweep(write, time, &classes, limit)?;
+    if cleared == (Cleared { rows: 0, more: true }) && write.ledger.unindexed() > 0 {
+        // Only what is in the logs can be taken out of them. Not sooner, because
+        // they are best written in large batches.
+        log_index::advance(write)?;
+        cleared = sweep(write, time, &classes, limit)?;
     }
-    cleared.rows = limit - rows;
     if cleared.rows > 0 {
         write.keep_marks()?;
     }
@@ -76,6 +72,21 @@ pub(super) fn prune(
     quantities::forget(write, now)?;
     give_back(write.conn)?;
     Ok(cleared)
+}
+
+/// Moves each pointer on.
+fn sweep(
+    write: &mut Write<'_>,
+    now: Timestamp,
+    classes: &HashMap<i64, i64>,
+    limit: usize,
+) -> Result<Cleared, Failure> {
+    let (mut rows, mut passed, mut more) = (limit, limit.saturating_mul(PASSED), false);
+    for class in distinct(classes) {
+        let step = Step { class, horizon: micros(now) - class * 1_000_000, now, classes };
+        more |= step.run(write, &mut rows, &mut passed)?;
+    }
+    Ok(Cleared { rows: limit - rows, more })
 }
 
 /// The retention of each tenant, in seconds.
