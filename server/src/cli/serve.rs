@@ -3,11 +3,12 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, ServerArguments, block_on, clock, note};
-use crate::{app, shutdown, telemetry};
+use crate::{app, file_handles, shutdown, telemetry};
 
 pub(super) fn run(arguments: &ServerArguments) -> Outcome {
     let settings = arguments.load()?.settings;
     telemetry::start(&settings.log)?;
+    file_handles::raise();
     block_on(async {
         let stop = CancellationToken::new();
         shutdown::listen(stop.clone())?;
