@@ -6,3 +6,4 @@ mod gate;
 mod http;
 mod receiver;
 mod simulation;
+mod world;
