@@ -300,8 +300,13 @@ impl Lane {
             Err(Hold::Until(until)) => {
                 // Who was told an earlier time comes back then, and asks again.
                 let is_told = state.rests_until.is_some_and(|told| told > now && told <= until);
+                if is_told {
+                    // What they were told stays: a later time is told when they
+                    // come back.
+                    return Err(None);
+                }
                 state.rests_until = Some(until);
-                return Err((!is_told).then_some(until));
+                return Err(Some(until));
             }
         }
         let queued = state.queue.pop_front().ok_or(None)?;

@@ -138,6 +138,26 @@ fn a_paused_webhook_is_handed_nothing_and_gives_back_what_waits() {
 }
 
 #[test]
+fn who_comes_back_too_early_is_told_a_later_time() {
+    let (_, lane) = lanes(64, 64);
+    let mut webhook = target(4, Status::Active).webhook.clone();
+    webhook.settings.rate_per_second = Some(1.0);
+    let tenant = "acme".parse().expect("a tenant id");
+    lane.update(Arc::new(Target::new(webhook, &tenant, "https://callboard.example", at(0))));
+    lane.claimed((0..30).map(claimed).collect(), None, at(0));
+    for second in 0..20 {
+        assert!(lane.take(at(second)).is_ok(), "{second}");
+        assert_eq!(lane.take(at(second)).map(drop), Err(Some(at(second + 1))), "the rate");
+        lane.finished(Ended::Down, at(second), at(second), Duration::ZERO);
+    }
+    // The breaker has opened, and somebody comes back before it closes.
+    assert_eq!(lane.take(at(19)).map(drop), Err(None), "at 20 somebody comes");
+    assert_eq!(lane.take(at(20)).map(drop), Err(Some(at(24))));
+    assert_eq!(lane.take(at(20)).map(drop), Err(None));
+    assert!(lane.take(at(24)).is_ok());
+}
+
+#[test]
 fn a_sick_lane_holds_less() {
     let (_, lane) = lanes(100, 100);
     assert!(lane.reserve(BODY));
