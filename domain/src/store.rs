@@ -39,9 +39,15 @@ pub enum StoreError {
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Everything a database has to offer.
-pub trait Store: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore {}
+pub trait Store:
+    EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + SignalStore
+{
+}
 
-impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore> Store for T {}
+impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + SignalStore> Store
+    for T
+{
+}
 
 /// A slice of a list, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -539,4 +545,38 @@ pub trait UpkeepStore: Send + Sync {
     /// Finishes what is under way and closes the database. Every method fails
     /// as unavailable afterwards.
     async fn close(&self);
+}
+
+/// Something that another process did to the database, or that was done to this
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// A webhook was made, edited or deleted.
+    WebhookChanged {
+        /// Whose it is.
+        tenant: TenantKey,
+        /// The webhook.
+        webhook: WebhookKey,
+    },
+    /// Deliveries are due that nobody holds; [`DeliveryStore::waiting_lanes`] tells which.
+    WorkDue,
+    /// A tenant's log of events has grown.
+    EventsRecorded {
+        /// The tenant.
+        tenant: TenantKey,
+    },
+    /// What this process had claimed was given to others, because nothing was
+    /// heard of it for too long.
+    LeaseLost,
+    /// Signals may have been missed: everything is to be looked at again.
+    MissedSome,
+}
+
+/// What others did to the database that this process should look at. Nobody may
+/// rely on it: a signal only saves the time until the next look.
+#[async_trait]
+pub trait SignalStore: Send + Sync {
+    /// Waits for the next signals; at least one is returned. A database of one
+    /// process never returns.
+    async fn next_signals(&self) -> Vec<Signal>;
 }

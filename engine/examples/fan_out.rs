@@ -45,7 +45,7 @@ async fn main() -> Outcome<()> {
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
     let (webhooks, events) = (number(1_000)?, number(50)?);
     let path = Path::new(&directory).join("fan_out.db");
-    let store = callboard_store::open(&format!("sqlite:{}", path.display()))?;
+    let store = callboard_store::open(&format!("sqlite:{}", path.display())).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let tenant = store.create_tenant("bench".parse()?, "Bench".to_owned(), None, clock.now()).await?;
     let tenant = tenant.ok_or("fan_out.db exists already; choose an empty directory")?.key;

@@ -59,7 +59,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let own_url = own_url(&listener, settings);
-    let store = open_store(&settings.database)?;
+    let store = open_store(&settings.database).await?;
     let guard = Guard::new(settings.egress.allow.clone());
     let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
     let options = callboard_engine::Options {
@@ -88,12 +88,12 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
 }
 
 /// Opens the database alone, as [`build`] does: for who fills it before a
-/// server runs on it. Blocks while it does.
+/// server runs on it.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn open_store(database: &str) -> Result<Arc<dyn Store>, StartError> {
-    Ok(callboard_store::open(database)?)
+pub async fn open_store(database: &str) -> Result<Arc<dyn Store>, StartError> {
+    Ok(callboard_store::open(database).await?)
 }
 
 /// What a database takes on disk.

@@ -15,7 +15,6 @@ mod by_hand;
 mod chains;
 mod checkpoint;
 mod claims;
-mod columns;
 mod deliveries;
 mod delivery_list;
 mod echoes;
@@ -53,10 +52,10 @@ use parking_lot::Mutex;
 use self::checkpoint::WakeCheckpoints;
 use self::failure::Failure;
 use self::ledger::{Ledger, Write};
-pub use self::open::OpenError;
 use self::open::ProcessLock;
 use self::readers::Readers;
 use self::writer::{DatabaseFile, Writer};
+use crate::OpenError;
 
 /// How the database is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,7 +54,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(folder: &Folder, options: Options) -> Self {
-        let store = callboard_store::open(&format!("sqlite:{}", folder.0.join("a.db").display())).unwrap();
+        let store =
+            callboard_store::open(&format!("sqlite:{}", folder.0.join("a.db").display())).await.unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-21T19:00:00Z".parse().unwrap()));
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let client = Client::new(guard, ClientOptions::default(), clock.clone());

@@ -154,7 +154,7 @@ impl Run {
             let _ = std::fs::copy(self.home.path(&from), self.home.path(&to));
         }
         let url = format!("sqlite:{}", self.home.path("copy.db").display());
-        let store = callboard_store::open(&url).expect("the copy opens");
+        let store = callboard_store::open(&url).await.expect("the copy opens");
         let tenant =
             store.tenant(&"default".parse().expect("an id")).await.expect("a read").expect("a tenant");
         let filter =

@@ -6,10 +6,10 @@ use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Listed, NewClient, Page};
 use rusqlite::{Connection, Row};
 
-use super::columns::{before, listed, micros, parsed, timestamp, wanted};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{retention, sql};
+use crate::rows::{before, listed, micros, parsed, timestamp, wanted};
 
 macro_rules! select_tenants {
     ($rest:literal) => {

@@ -1,16 +1,17 @@
 //! Writes attempts down and moves their deliveries on.
 
-use std::time::Duration;
-
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, LoggedAttempt, Outcome, State};
-use callboard_domain::id::{DeliveryKey, EventKey, WebhookKey};
+use callboard_domain::delivery::{Attempt, LoggedAttempt, Outcome, State};
+use callboard_domain::id::WebhookKey;
 use rusqlite::{Connection, Row};
 
-use super::columns::{BEHIND, cause, cause_text, micros, state, state_code, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{chains, sql, stats};
+use super::{chains, sql};
+use crate::rows::attempts::{
+    Columns, Ending, Waiting, detail_text, due_again, duration_us, logged, unattempted,
+};
+use crate::rows::{self, cause_text, counts, micros, state, state_code};
 
 /// Attempt rows that a delivery has room for.
 pub(super) const NUMBERS: i64 = 1_024;
@@ -26,18 +27,6 @@ pub(super) const fn first_key(delivery: i64) -> i64 {
 /// rows of the next delivery.
 pub(super) fn attempt_key(delivery: i64, number: u32) -> i64 {
     first_key(delivery).saturating_add(i64::from(number).min(NUMBERS - 1))
-}
-
-/// The details of attempts as JSON, made before the writer is asked.
-pub(super) fn details(attempts: &[Attempt]) -> Result<Vec<Option<String>>, Failure> {
-    attempts.iter().map(|attempt| detail_text(&attempt.detail)).collect()
-}
-
-fn detail_text(detail: &AttemptDetail) -> Result<Option<String>, Failure> {
-    if *detail == AttemptDetail::default() {
-        return Ok(None);
-    }
-    serde_json::to_string(detail).map(Some).map_err(|error| Failure::Corrupt(error.to_string()))
 }
 
 /// Writes each attempt down.
@@ -59,7 +48,7 @@ pub(super) fn finish(
             None => state_after_all(write.conn, attempt)?,
         };
         if let Some(state) = state {
-            stats::count(&mut write.ledger.stats, attempt, state);
+            counts::count(&mut write.ledger.stats, attempt, state);
             insert(write.conn, attempt, state, detail.as_deref())?;
         }
     }
@@ -75,7 +64,7 @@ fn move_on(conn: &Connection, attempt: &Attempt) -> Result<Option<i64>, Failure>
             conn,
             "UPDATE pending SET due_at = ?3, attempts = ?4, tries = ?5
              WHERE delivery = ?1 AND attempts = ?2 RETURNING 0",
-            (delivery, before, micros(due_at).min(BEHIND - 1), attempt.number, attempt.tries),
+            (delivery, before, due_again(due_at), attempt.number, attempt.tries),
         ),
         _ => sql::value(
             conn,
@@ -97,17 +86,13 @@ fn state_after_all(conn: &Connection, attempt: &Attempt) -> Result<Option<State>
         [attempt_key(attempt.delivery.0, attempt.number)],
         |row| Ok((state(row.get(0)?)?, row.get::<_, Option<String>>(1)?)),
     )?;
-    let called_off = |(state, cause): &(State, Option<String>)| {
-        *state == State::Cancelled && *cause == cause_text(Cause::Cancelled)
-    };
-    if event.is_none() || written.is_some_and(|row| !called_off(&row)) {
+    if event.is_none() {
         return Ok(None);
     }
-    Ok(Some(if attempt.outcome == Outcome::Delivered { State::Delivered } else { State::Cancelled }))
+    Ok(rows::attempts::state_after_all(attempt, written))
 }
 
 fn insert(conn: &Connection, attempt: &Attempt, state: State, detail: Option<&str>) -> Result<(), Failure> {
-    let duration = i64::try_from(attempt.duration.as_micros()).unwrap_or(i64::MAX);
     sql::run(
         conn,
         "INSERT OR REPLACE INTO attempts
@@ -118,7 +103,7 @@ fn insert(conn: &Connection, attempt: &Attempt, state: State, detail: Option<&st
             attempt.event.0,
             attempt.webhook.0,
             micros(attempt.started_at),
-            duration,
+            duration_us(attempt),
             state_code(state),
             attempt.status,
             attempt.cause.and_then(cause_text),
@@ -126,26 +111,6 @@ fn insert(conn: &Connection, attempt: &Attempt, state: State, detail: Option<&st
         ],
     )
     .map(drop)
-}
-
-/// A delivery that waits.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waiting {
-    pub(super) delivery: i64,
-    pub(super) event: i64,
-    pub(super) webhook: i64,
-    pub(super) due_at: i64,
-    pub(super) attempts: u32,
-    pub(super) tries: u32,
-    pub(super) chain: i64,
-}
-
-impl Waiting {
-    /// Where it stands. A retry by hand starts its schedule anew, and makes it
-    /// pending again.
-    pub(super) const fn state(&self) -> State {
-        if self.tries == 0 { State::Pending } else { State::Waiting }
-    }
 }
 
 /// The delivery, if it waits.
@@ -158,15 +123,6 @@ pub(super) fn waiting(conn: &Connection, delivery: i64) -> Result<Option<Waiting
     })
 }
 
-/// Why a waiting delivery ends without an attempt.
-#[derive(Clone, Copy)]
-pub(super) enum Ending<'a> {
-    /// It was called off, for this reason.
-    CalledOff(&'a str),
-    /// A newer update takes its place.
-    Superseded,
-}
-
 /// Ends a waiting delivery without an attempt, which leaves a row all the
 /// same: where a delivery stands is told by its last row. Whoever waits behind
 /// it is the caller's to let go.
@@ -176,28 +132,10 @@ pub(super) fn end_unattempted(
     ending: Ending<'_>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let (outcome, cause, why) = match ending {
-        Ending::CalledOff(why) => (Outcome::Cancelled, Cause::Cancelled, why),
-        Ending::Superseded => {
-            (Outcome::Superseded, Cause::Superseded, "a newer update of the same subject took its place")
-        }
-    };
     sql::run(conn, "DELETE FROM pending WHERE delivery = ?1", [waiting.delivery])?;
-    let attempt = Attempt {
-        delivery: DeliveryKey(waiting.delivery),
-        event: EventKey(waiting.event),
-        webhook: WebhookKey(waiting.webhook),
-        number: waiting.attempts + 1,
-        tries: 0,
-        started_at: now,
-        duration: Duration::ZERO,
-        outcome,
-        status: None,
-        cause: Some(cause),
-        detail: AttemptDetail { message: why.to_owned(), ..AttemptDetail::default() },
-    };
+    let attempt = unattempted(waiting, ending, now);
     let detail = detail_text(&attempt.detail)?;
-    insert(conn, &attempt, outcome.state(), detail.as_deref())
+    insert(conn, &attempt, attempt.outcome.state(), detail.as_deref())
 }
 
 /// An attempt with the rows that it belongs to.
@@ -219,21 +157,17 @@ pub(super) fn of_delivery(conn: &Connection, delivery: i64, limit: i64) -> Resul
 }
 
 fn read(row: &Row<'_>) -> Result<AttemptRow, Failure> {
-    let number = row.get::<_, i64>(0)? % NUMBERS;
-    let detail: Option<String> = row.get(8)?;
-    let detail = detail.map(|text| serde_json::from_str(&text)).transpose();
-    let detail = detail.map_err(|error| Failure::Corrupt(format!("the detail of an attempt: {error}")))?;
     Ok(AttemptRow {
         event: row.get(1)?,
         webhook: row.get(2)?,
-        logged: LoggedAttempt {
-            number: u32::try_from(number).map_err(|_| Failure::Corrupt("a negative attempt".to_owned()))?,
-            started_at: timestamp(row.get(3)?)?,
-            duration: Duration::from_micros(row.get::<_, i64>(4)?.unsigned_abs()),
-            state: state(row.get(5)?)?,
+        logged: logged(Columns {
+            number: row.get::<_, i64>(0)? % NUMBERS,
+            started_at: row.get(3)?,
+            duration_us: row.get(4)?,
+            state: row.get(5)?,
             status: row.get(6)?,
-            cause: row.get::<_, Option<String>>(7)?.map(cause).transpose()?,
-            detail: detail.unwrap_or_default(),
-        },
+            cause: row.get(7)?,
+            detail: row.get(8)?,
+        })?,
     })
 }

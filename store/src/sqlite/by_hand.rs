@@ -6,12 +6,12 @@ use callboard_domain::id::{DeliveryKey, TenantKey};
 use callboard_domain::store::ByHand;
 use rusqlite::Connection;
 
-use super::attempts::Ending;
-use super::columns::{LEASED, RETRIED, micros, state_code};
 use super::deliveries::{Standing, standing};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{attempts, chains, sql};
+use crate::rows::attempts::{Ending, Waiting};
+use crate::rows::{LEASED, RETRIED, micros, state_code};
 
 fn owned(conn: &Connection, tenant: TenantKey, delivery: DeliveryKey) -> Result<Option<Standing>, Failure> {
     match standing(conn, delivery.0)? {
@@ -108,9 +108,9 @@ pub(super) fn cancel_orphans(
 ) -> Result<usize, Failure> {
     let mut rows = 0;
     for webhook in webhooks {
-        let limit = super::columns::count(limit - rows);
+        let limit = crate::rows::count(limit - rows);
         let orphans = sql::many(write.conn, ORPHANS, (webhook, limit), |row| {
-            Ok(attempts::Waiting {
+            Ok(Waiting {
                 delivery: row.get(0)?,
                 event: row.get(1)?,
                 webhook: row.get(2)?,

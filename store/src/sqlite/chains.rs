@@ -6,22 +6,16 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookKey;
 use rusqlite::Connection;
 
-use super::attempts::{self, Ending};
-use super::columns::{BEHIND, micros};
-use super::events::hash64;
+use super::attempts;
 use super::failure::Failure;
 use super::sql;
+use crate::rows::attempts::Ending;
+use crate::rows::packed::chain;
+use crate::rows::{BEHIND, micros};
 
 /// Most updates that are skipped at once; the next is let go then, and skipped
 /// when it is claimed.
 const SKIPPED: usize = 256;
-
-/// The chain of a webhook and a subject. Another pair of the same number would
-/// only wait for this one too.
-pub(super) fn chain(webhook: WebhookKey, subject: &str) -> i64 {
-    let chain = hash64(&[&webhook.0.to_be_bytes(), subject.as_bytes()]).cast_signed();
-    if chain == 0 { 1 } else { chain }
-}
 
 /// The chain in which a delivery that was over would wait again; 0 when its
 /// webhook does not ask for order.

@@ -10,11 +10,11 @@ use callboard_domain::id::{DeliveryKey, WebhookKey};
 use callboard_domain::store::{ClaimRequest, Claimed, LaneClaim};
 use rusqlite::Connection;
 
-use super::columns::{BEHIND, LEASED, count, micros, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
 use super::{chains, events};
+use crate::rows::{LEASED, count, micros, unleased};
 
 /// Every lane in turn, at the cost of one step of the index a lane.
 macro_rules! lanes {
@@ -135,11 +135,6 @@ fn claim_lane(
 
 fn set_due(conn: &Connection, delivery: i64, due_at: i64) -> Result<(), Failure> {
     sql::run(conn, "UPDATE pending SET due_at = ?2 WHERE delivery = ?1", (delivery, due_at)).map(drop)
-}
-
-/// The time of a `due_at`, unless it means a lease or a place behind another.
-pub(super) fn unleased(due_at: Option<i64>) -> Result<Option<Timestamp>, Failure> {
-    due_at.filter(|due_at| *due_at < BEHIND).map(timestamp).transpose()
 }
 
 /// Ends leases; the deliveries are due at once.

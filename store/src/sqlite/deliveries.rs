@@ -6,10 +6,9 @@ use callboard_domain::store::{Listed, Page};
 use rusqlite::Connection;
 
 use super::attempts::{self, AttemptRow};
-use super::claims::unleased;
-use super::columns::{parsed, timestamp};
 use super::failure::Failure;
 use super::{echoes, sql};
+use crate::rows::{parsed, timestamp, unleased};
 
 /// Where a delivery stands, before its event is read.
 pub(super) struct Standing {
@@ -60,7 +59,7 @@ pub(super) fn standing(conn: &Connection, delivery: i64) -> Result<Option<Standi
 impl Standing {
     /// Whether it is in the hands of the running process.
     pub(super) fn leased(&self) -> bool {
-        self.due_at == Some(super::columns::LEASED)
+        self.due_at == Some(crate::rows::LEASED)
     }
 
     /// Whether its event is the tenant's.
@@ -124,12 +123,12 @@ pub(super) fn of_event(
     let range = sql::one(conn, sql, [event.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (first, end): (i64, i64) = range.unwrap_or_default();
     let start = page.after.map_or(first, |after| first.max(after.saturating_add(1)));
-    let limit = super::columns::count(page.limit.max(1));
+    let limit = crate::rows::count(page.limit.max(1));
     let mut keys: Vec<i64> = (start..end.min(start.saturating_add(limit))).collect();
     // One more than needed tells whether more follow.
-    let room = limit.saturating_add(1) - super::columns::count(keys.len());
+    let room = limit.saturating_add(1) - crate::rows::count(keys.len());
     keys.extend(echoes::deliveries(conn, event, start.max(end), room)?);
-    let more = super::columns::count(keys.len()) > limit || keys.last().is_some_and(|last| last + 1 < end);
+    let more = crate::rows::count(keys.len()) > limit || keys.last().is_some_and(|last| last + 1 < end);
     keys.truncate(page.limit.max(1));
     let mut items = Vec::new();
     for delivery in &keys {

@@ -6,10 +6,10 @@ use callboard_domain::store::{DeliveryFilter, Listed, Page};
 use rusqlite::Connection;
 
 use super::attempts::{NUMBERS, first_key};
-use super::columns::{before, count};
 use super::deliveries::{Wanted, standing};
 use super::failure::Failure;
 use super::{log_index, sql, timeline};
+use crate::rows::{before, count};
 
 /// Deliveries looked at for one page, when not each that is looked at fits.
 const LOOKED_AT: usize = 5_000;

@@ -6,11 +6,11 @@ use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{EventKey, TenantKey, WebhookKey};
 use rusqlite::Connection;
 
-use super::columns::{micros, timestamp};
-use super::events::{pack_one, unpack};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{chains, sql};
+use crate::rows::packed::{pack_one, unpack};
+use crate::rows::{micros, timestamp};
 
 /// Whether a webhook has a delivery of an event: one that was made with it, or
 /// an echo.

@@ -5,10 +5,10 @@ use callboard_domain::id::TenantKey;
 use callboard_domain::store::{EventFilter, Listed, Page};
 use rusqlite::Connection;
 
-use super::columns::before;
 use super::events::{stored_event, stored_event_columns};
 use super::failure::Failure;
 use super::{log_index, sql, timeline};
+use crate::rows::before;
 
 /// Events looked at for one page, when not each that is looked at fits.
 const LOOKED_AT: usize = 5_000;

@@ -7,17 +7,17 @@ use bytes::Bytes;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::{Event, same_fact};
-use callboard_domain::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
-use callboard_domain::store::{NewDelivery, NewEvent, Order, Recorded};
+use callboard_domain::id::{DeliveryKey, EventId, EventKey, TenantKey};
+use callboard_domain::store::{NewEvent, Order, Recorded};
 use callboard_domain::wire::Renderings;
 use rusqlite::{Connection, Row};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::columns::{BEHIND, LEASED, count, micros, parsed, timestamp};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{chains, echoes, quantities, sql};
+use crate::rows::packed::{chain, hash64, pack};
+use crate::rows::{BEHIND, LEASED, count, micros, parsed, timestamp};
 
 /// What is to be done about one event of a batch.
 enum Plan {
@@ -113,7 +113,7 @@ fn insert(
     marks.accepted_at = marks.accepted_at.max(now);
     let accepted_at = marks.accepted_at;
     let event = &new.event;
-    let webhooks = pack(&new.deliveries)?;
+    let webhooks = pack(new.deliveries.iter().map(|new| new.webhook))?;
     let quantity_diff = quantities::note(write.conn, tenant, event, now)?;
     sql::run(
         write.conn,
@@ -143,7 +143,7 @@ fn insert(
         let due_at = if new.leased { LEASED } else { now };
         let (chain, collapses) = match new.order {
             Order::Free => (0, false),
-            Order::BySubject { collapses } => (chains::chain(new.webhook, &event.subject.id), collapses),
+            Order::BySubject { collapses } => (chain(new.webhook, &event.subject.id), collapses),
         };
         let due_at = chains::due_at(write.conn, chain, due_at)?;
         if due_at == BEHIND {
@@ -169,37 +169,6 @@ pub(super) fn id_key(tenant: TenantKey, id: &str) -> i64 {
         _ => hash64(&[&tenant.0.to_be_bytes(), id.as_bytes()]),
     };
     head.cast_signed()
-}
-
-/// The first eight bytes of SHA-256: stable, and nobody can aim at collisions
-/// cheaply enough for them to matter, since rows are verified.
-pub(super) fn hash64(parts: &[&[u8]]) -> u64 {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    let digest: [u8; 32] = hasher.finalize().into();
-    digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
-}
-
-fn pack(deliveries: &[NewDelivery]) -> Result<Vec<u8>, Failure> {
-    let mut packed = Vec::with_capacity(deliveries.len() * 4);
-    for delivery in deliveries {
-        packed.extend_from_slice(&pack_one(delivery.webhook)?);
-    }
-    Ok(packed)
-}
-
-/// The webhook of a single delivery.
-pub(super) fn pack_one(webhook: WebhookKey) -> Result<[u8; 4], Failure> {
-    let key =
-        u32::try_from(webhook.0).map_err(|_| Failure::Corrupt(format!("{webhook:?} is out of range")))?;
-    Ok(key.to_le_bytes())
-}
-
-/// The webhook of each delivery of an event, in the order of their keys.
-pub(super) fn unpack(packed: &[u8]) -> impl DoubleEndedIterator<Item = WebhookKey> + ExactSizeIterator {
-    packed.as_chunks().0.iter().map(|bytes| WebhookKey(i64::from(u32::from_le_bytes(*bytes))))
 }
 
 /// The columns that [`stored_event`] reads.
@@ -262,16 +231,5 @@ mod tests {
         let (early, late) = ("01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac97-774b-bcce-b302099a8057");
         assert!(id_key(TenantKey(1), early) < id_key(TenantKey(2), late));
         assert_ne!(id_key(TenantKey(1), "order-1"), id_key(TenantKey(2), "order-1"));
-    }
-
-    #[test]
-    fn webhooks_of_an_event_survive_the_round_trip() {
-        let keys = [1, 700, i64::from(i32::MAX)].map(WebhookKey);
-        let deliveries = keys.map(|webhook| NewDelivery { webhook, leased: false, order: Order::Free });
-        let packed = pack(&deliveries).expect("keys in range");
-        assert!(unpack(&packed).eq(keys));
-        assert!(
-            pack(&[NewDelivery { webhook: WebhookKey(1 << 32), leased: false, order: Order::Free }]).is_err()
-        );
     }
 }

@@ -3,6 +3,8 @@
 use callboard_domain::store::StoreError;
 use rusqlite::ErrorCode;
 
+use crate::rows::Corrupt;
+
 /// Why the database did not do something.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -15,6 +17,12 @@ pub(super) enum Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<Corrupt> for Failure {
+    fn from(Corrupt(what): Corrupt) -> Self {
+        Self::Corrupt(what)
     }
 }
 

@@ -9,10 +9,10 @@ use callboard_domain::store::{Late, Listed, NewReplay, Page};
 use rusqlite::{Connection, Row};
 
 use super::attempts::NUMBERS;
-use super::columns::{before, count, listed, micros, natural, timestamp, timestamp_option, wanted};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{by_hand, echoes, replay, sql};
+use crate::rows::{before, count, listed, micros, natural, timestamp, timestamp_option, wanted};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -39,7 +39,7 @@ fn read(row: &Row<'_>) -> Result<Job, Failure> {
     let selection =
         selection.map_err(|error| Failure::Corrupt(format!("the selection of a job: {error}")))?;
     let counted_to: Option<i64> = row.get(15)?;
-    let total = natural(row, 5)?;
+    let total = natural(row.get(5)?)?;
     Ok(Job {
         key: JobKey(row.get(0)?),
         tenant: TenantKey(row.get(1)?),
@@ -48,8 +48,8 @@ fn read(row: &Row<'_>) -> Result<Job, Failure> {
         selection,
         state,
         total: counted_to.is_none().then_some(total),
-        done: natural(row, 6)?,
-        looked_at: natural(row, 10)?,
+        done: natural(row.get(6)?)?,
+        looked_at: natural(row.get(10)?)?,
         rate_per_second: row.get(11)?,
         paced_until: timestamp(row.get(12)?)?,
         left: Range {
@@ -101,7 +101,7 @@ pub(super) fn measure(
         Work { selection: None, range, total, counted_to: None, rate_per_second }
     };
     let failed = sql::one(conn, FAILED, [webhook.0], |row| {
-        Ok(work(natural(row, 0)?, row.get::<_, Option<i64>>(1)?.unwrap_or(0)))
+        Ok(work(natural(row.get(0)?)?, row.get::<_, Option<i64>>(1)?.unwrap_or(0)))
     })?;
     Ok(failed.unwrap_or_else(|| work(0, 0)))
 }

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use callboard_domain::stats::LATENCY_CLASSES;
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::{sql, stats};
+use crate::rows::counts::Counts;
 
 /// Numbers that never run backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,15 +20,6 @@ pub(super) struct Marks {
     pub(super) accepted_at: i64,
     /// The last event that is in the logs.
     pub(super) indexed: i64,
-}
-
-/// What happened to a webhook in one hour of one transaction.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
-    pub(super) delivered: i64,
-    pub(super) failed_attempts: i64,
-    pub(super) given_up: i64,
-    pub(super) latencies: [i64; LATENCY_CLASSES],
 }
 
 /// The writer's memory.

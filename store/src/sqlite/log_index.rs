@@ -8,10 +8,10 @@
 use callboard_domain::id::{TenantKey, WebhookKey};
 use rusqlite::Connection;
 
-use super::events::{hash64, unpack};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
+use crate::rows::packed::{hash64, unpack};
 
 /// Most events of one batch.
 const BATCH: i64 = 1_000;
@@ -127,7 +127,7 @@ pub(super) fn deliveries(
         }
     }
     found.truncate(limit);
-    let rest = super::columns::count(limit - found.len());
+    let rest = crate::rows::count(limit - found.len());
     found.extend(sql::many(conn, DELIVERIES, (webhook.0, from, to, rest), |row| Ok(row.get::<_, i64>(0)?))?);
     Ok(found)
 }
@@ -145,7 +145,7 @@ pub(super) fn deliveries_upwards(
     first_event: i64,
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
-    let bounds = (webhook.0, from, to, super::columns::count(limit));
+    let bounds = (webhook.0, from, to, crate::rows::count(limit));
     let mut found: Vec<i64> = sql::many(conn, DELIVERIES_UPWARDS, bounds, |row| Ok(row.get(0)?))?;
     let mut statement =
         conn.prepare_cached("SELECT first_delivery, webhooks FROM events WHERE key > ?1 ORDER BY key")?;
@@ -177,7 +177,7 @@ pub(super) fn events(
     (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
-    let count = super::columns::count;
+    let count = crate::rows::count;
     let indexed = indexed(conn)?;
     let mut found = sql::many(
         conn,
@@ -208,7 +208,7 @@ pub(super) fn events_upwards(
     (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
-    let count = super::columns::count;
+    let count = crate::rows::count;
     let mut found: Vec<i64> =
         sql::many(conn, EVENTS_UPWARDS, (tenant.0, facet, from, to, count(limit)), |row| Ok(row.get(0)?))?;
     let rest = count(limit - found.len());

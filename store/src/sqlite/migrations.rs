@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
-use super::open::OpenError;
+use crate::OpenError;
 
 /// Every version's statements, oldest first. A file that was released is
 /// never changed: databases remember its checksum.

@@ -13,15 +13,18 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    Signal, SignalStore, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 
+use super::failure::Failure;
 use super::ledger::Write;
 use super::{
     SqliteStore, access, attempts, by_hand, claims, deliveries, delivery_list, event_list, events, retention,
     stats, stream, webhooks,
 };
+use crate::rows::attempts::details;
+use crate::rows::settings_text;
 
 /// Rows that a small change writes, about.
 const FEW: usize = 4;
@@ -86,7 +89,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>, now: Timestamp) -> Result<Vec<WebhookKey>> {
-        let details = attempts::details(&attempts)?;
+        let details = details(&attempts).map_err(Failure::from)?;
         let rows = 2 * attempts.len();
         self.writer.run(rows, move |write| attempts::finish(write, &attempts, &details, now)).await
     }
@@ -142,7 +145,7 @@ impl DeliveryStore for SqliteStore {
 #[async_trait]
 impl WebhookStore for SqliteStore {
     async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook> {
-        let settings = webhooks::settings_text(&webhook.settings)?;
+        let settings = settings_text(&webhook.settings).map_err(Failure::from)?;
         self.writer.run(FEW, move |write| webhooks::create(write, tenant, &webhook, &settings)).await
     }
 
@@ -154,7 +157,7 @@ impl WebhookStore for SqliteStore {
         edit: WebhookEdit,
         now: Timestamp,
     ) -> Result<Option<Edited>> {
-        let text = webhooks::settings_text(&edit.settings)?;
+        let text = settings_text(&edit.settings).map_err(Failure::from)?;
         let update =
             move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&edit, &text), now);
         self.writer.run(FEW, update).await
@@ -321,5 +324,13 @@ impl UpkeepStore for SqliteStore {
 
     async fn close(&self) {
         self.shut().await;
+    }
+}
+
+#[async_trait]
+impl SignalStore for SqliteStore {
+    async fn next_signals(&self) -> Vec<Signal> {
+        // There is no other process.
+        std::future::pending().await
     }
 }

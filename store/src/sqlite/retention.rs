@@ -11,12 +11,13 @@ use callboard_domain::store::Cleared;
 use rusqlite::Connection;
 
 use super::attempts::first_key;
-use super::columns::{count, micros};
-use super::events::unpack;
 use super::failure::Failure;
 use super::ledger::Write;
 use super::log_index::{self, EVERY, subject_facet, type_facet};
 use super::{chains, quantities, sql};
+use crate::rows::counts::bucket;
+use crate::rows::packed::unpack;
+use crate::rows::{count, micros};
 
 /// Events passed in one step, for each that may be deleted.
 const PASSED: usize = 4;
@@ -223,7 +224,7 @@ fn prune_stats(write: &mut Write<'_>, now: i64, classes: &HashMap<i64, i64>) -> 
         let tenant = sql::value::<i64>(write.conn, tenant, [webhook])?;
         let Some(seconds) = tenant.and_then(|tenant| classes.get(&tenant)) else { continue };
         let old = "DELETE FROM stats WHERE webhook = ?1 AND bucket < ?2";
-        sql::run(write.conn, old, (webhook, super::stats::bucket(now - seconds * 1_000_000)))?;
+        sql::run(write.conn, old, (webhook, bucket(now - seconds * 1_000_000)))?;
     }
     Ok(())
 }

@@ -1,43 +1,15 @@
-//! Counts of attempts by webhook and hour: collected in memory over a
-//! transaction, written once at its end.
-
-use std::collections::HashMap;
+//! Counts of attempts by webhook and hour, written once at the end of a
+//! transaction, and what is told of them.
 
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::{Attempt, Outcome, State};
 use callboard_domain::id::WebhookKey;
-use callboard_domain::stats::{
-    BUCKET_SECONDS, LATENCY_CLASSES, QUEUED_COUNTED, StatsBucket, WebhookStats, latency_class,
-};
+use callboard_domain::stats::{LATENCY_CLASSES, QUEUED_COUNTED, StatsBucket, WebhookStats};
 use rusqlite::{Connection, Row};
 
-use super::columns::{micros, natural, timestamp};
 use super::failure::Failure;
-use super::ledger::Counts;
 use super::sql;
-
-/// Length of an hour in the unit of the columns.
-const BUCKET_MICROS: i64 = BUCKET_SECONDS * 1_000_000;
-
-/// The hour that a time falls into.
-pub(super) fn bucket(micros: i64) -> i64 {
-    micros.div_euclid(BUCKET_MICROS) * BUCKET_MICROS
-}
-
-/// Counts an attempt that led to `state`. What was never sent is no attempt.
-pub(super) fn count(collected: &mut HashMap<(i64, i64), Counts>, attempt: &Attempt, state: State) {
-    if matches!(attempt.outcome, Outcome::Superseded | Outcome::Cancelled) {
-        return;
-    }
-    let counts = collected.entry((attempt.webhook.0, bucket(micros(attempt.started_at)))).or_default();
-    if attempt.outcome == Outcome::Delivered {
-        counts.delivered += 1;
-    } else {
-        counts.failed_attempts += 1;
-    }
-    counts.given_up += i64::from(state == State::Failed);
-    counts.latencies[latency_class(attempt.duration)] += 1;
-}
+use crate::rows::counts::{Counts, bucket};
+use crate::rows::{micros, natural, timestamp};
 
 /// Adds to a webhook's hour.
 pub(super) fn add(conn: &Connection, webhook: i64, bucket: i64, counts: &Counts) -> Result<(), Failure> {
@@ -76,7 +48,7 @@ pub(super) fn of_webhook(
         read_bucket,
     )?;
     let (queued, oldest) = sql::one(conn, QUEUED, (webhook.0, QUEUED_COUNTED.cast_signed()), |row| {
-        Ok((natural(row, 0)?, row.get(1)?))
+        Ok((natural(row.get(0)?)?, row.get(1)?))
     })?
     .unwrap_or((0, None::<i64>));
     let accepted = "SELECT accepted_at FROM events
@@ -88,13 +60,13 @@ pub(super) fn of_webhook(
 fn read_bucket(row: &Row<'_>) -> Result<StatsBucket, Failure> {
     let mut latencies = [0; LATENCY_CLASSES];
     for (class, latency) in latencies.iter_mut().enumerate() {
-        *latency = natural(row, 5 + class)?;
+        *latency = natural(row.get(5 + class)?)?;
     }
     Ok(StatsBucket {
         start: timestamp(row.get(1)?)?,
-        delivered: natural(row, 2)?,
-        failed_attempts: natural(row, 3)?,
-        given_up: natural(row, 4)?,
+        delivered: natural(row.get(2)?)?,
+        failed_attempts: natural(row.get(3)?)?,
+        given_up: natural(row.get(4)?)?,
         latencies,
     })
 }

@@ -4,9 +4,9 @@
 use callboard_domain::clock::Timestamp;
 use rusqlite::Connection;
 
-use super::columns::micros_from;
 use super::failure::Failure;
 use super::sql;
+use crate::rows::micros_from;
 
 /// A place among the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,21 +4,17 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
 use callboard_domain::store::{Edited, Listed, NewWebhook, Page, WebhookEdit, WebhookSlice};
-use callboard_domain::webhook::{Settings, Status, StoredSecret, Webhook, read_settings};
+use callboard_domain::webhook::{Status, StoredSecret, Webhook};
 use rusqlite::{Connection, Row};
 
-use super::columns::{before, listed, micros, natural, timestamp, timestamp_option, wanted};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
+use crate::rows;
+use crate::rows::{before, listed, micros, natural, timestamp, timestamp_option, wanted};
 
 /// Most webhooks ever: the keys are told as 32-bit numbers in one dialect.
 const MOST: i64 = i32::MAX as i64;
-
-/// Settings as they are stored, made before the writer is asked.
-pub(super) fn settings_text(settings: &Settings) -> Result<String, Failure> {
-    serde_json::to_string(&settings.revealed()).map_err(|error| Failure::Corrupt(error.to_string()))
-}
 
 /// Makes a webhook.
 pub(super) fn create(
@@ -117,7 +113,7 @@ pub(super) fn set_failing_since(
     let sql = "UPDATE webhooks SET failing_since = iif(?2 IS NULL, NULL, ifnull(failing_since, ?2))
                WHERE key = ?1 RETURNING failing_since";
     let noted = sql::value::<Option<i64>>(write.conn, sql, (key.0, since.map(micros)))?;
-    timestamp_option(noted.flatten())
+    Ok(timestamp_option(noted.flatten())?)
 }
 
 fn key_of(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<i64>, Failure> {
@@ -187,20 +183,14 @@ macro_rules! select {
 fn read(conn: &Connection, row: &Row<'_>) -> Result<Webhook, Failure> {
     let key: i64 = row.get(0)?;
     let settings: String = row.get(4)?;
-    let (settings, _) = read_settings(&settings, None)
-        .map_err(|faults| Failure::Corrupt(format!("the settings of webhook {key}: {faults:?}")))?;
     let status: String = row.get(5)?;
-    let status = [Status::Active, Status::Paused, Status::Disabled]
-        .into_iter()
-        .find(|known| known.as_str() == status)
-        .ok_or_else(|| Failure::Corrupt(format!("{status:?} is no status of a webhook")))?;
     Ok(Webhook {
         key: WebhookKey(key),
         id: WebhookId::from_bytes(row.get(1)?),
         tenant: TenantKey(row.get(2)?),
         revision: row.get(3)?,
-        settings,
-        status,
+        settings: rows::settings(&settings, key)?,
+        status: rows::status(&status)?,
         secrets: secrets(conn, key)?,
         created_at: timestamp(row.get(6)?)?,
         updated_at: timestamp(row.get(7)?)?,
@@ -269,7 +259,8 @@ pub(super) fn list_in(
     slice: WebhookSlice,
 ) -> Result<(Vec<Webhook>, u64), Failure> {
     let dialect = slice.dialect.as_str();
-    let total = sql::one(conn, COUNT_IN, (tenant.0, dialect), |row| natural(row, 0))?.unwrap_or_default();
+    let total =
+        sql::one(conn, COUNT_IN, (tenant.0, dialect), |row| Ok(natural(row.get(0)?)?))?.unwrap_or_default();
     let sql = if slice.newest_first { NEWEST_IN } else { OLDEST_IN };
     let column = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let parameters = (tenant.0, dialect, column(slice.limit), column(slice.offset));

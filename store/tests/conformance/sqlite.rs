@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use callboard_domain::store::{AccessStore as _, EventStore as _, UpkeepStore as _, WebhookStore as _};
 use callboard_domain::store::{EventFilter, NewEvent, Page, StoreError};
-use callboard_store::sqlite::{self, OpenError, Options, SqliteStore};
+use callboard_store::OpenError;
+use callboard_store::sqlite::{self, Options, SqliteStore};
 
 use crate::world::{World, at, due, event, new_webhook};
 

@@ -22,8 +22,8 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewReplay, NewWebhook, Page,
-    RecordError, Recorded, Result, Store, StoreError, Stretch, Undelivered, UpkeepStore, WebhookEdit,
-    WebhookSlice, WebhookStore,
+    RecordError, Recorded, Result, Signal, SignalStore, Store, StoreError, Stretch, Undelivered, UpkeepStore,
+    WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -394,5 +394,12 @@ impl UpkeepStore for SimulatedStore {
         fn cancel_orphans(limit: usize, now: Timestamp) -> Cleared;
         fn prune(now: Timestamp, default_retention_seconds: u32, limit: usize) -> Cleared;
         fn check() -> ();
+    }
+}
+
+#[async_trait]
+impl SignalStore for SimulatedStore {
+    async fn next_signals(&self) -> Vec<Signal> {
+        std::future::pending().await
     }
 }

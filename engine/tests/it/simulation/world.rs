@@ -19,6 +19,7 @@ use callboard_domain::webhook::{Status, read_settings};
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions, Resolver};
 use callboard_engine::{Engine, Options};
+use callboard_store::sqlite;
 use parking_lot::Mutex;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -121,7 +122,7 @@ impl Database {
     }
 
     fn open(&self) -> Arc<dyn Store> {
-        callboard_store::open(&format!("sqlite:{}", self.0.display())).unwrap()
+        Arc::new(sqlite::open(&self.0, sqlite::Options::default()).unwrap())
     }
 }
 

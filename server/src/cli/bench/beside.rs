@@ -59,7 +59,7 @@ impl Contender {
 pub(super) async fn other_webhooks(bench: &Bench<'_>) -> Result<Finding, Failure> {
     let (folder, webhooks) = (bench.folder("full")?, bench.arguments.webhooks_of_others);
     note(&format!("writing {webhooks} webhooks of {TENANTS} other tenants"));
-    let database = Database::open(folder.path(), &bench.clock)?;
+    let database = Database::open(folder.path(), &bench.clock).await?;
     let mut tenants = Vec::new();
     for number in 0..TENANTS {
         tenants.push(database.tenant(&other(number)).await?);
@@ -114,7 +114,7 @@ pub(super) async fn write_log(
     span: Duration,
 ) -> Result<u64, Failure> {
     note(&format!("writing {} deliveries that are over", bench.arguments.log_deliveries));
-    let database = Database::open(folder, &bench.clock)?;
+    let database = Database::open(folder, &bench.clock).await?;
     let tenant = database.tenant("default").await?;
     let settings = |number: u64| -> Value {
         json!({"name": format!("log {number}"), "url": "http://127.0.0.1:9/", "events": ["ticket.*"]})
@@ -141,7 +141,7 @@ pub(super) async fn write_log(
 /// When a part fails or a delivery is missing.
 pub(super) async fn backlog(bench: &Bench<'_>) -> Result<Finding, Failure> {
     let (folder, sick) = (bench.folder("full")?, Sick::start().await?);
-    let database = Database::open(folder.path(), &bench.clock)?;
+    let database = Database::open(folder.path(), &bench.clock).await?;
     isolation::pile_up(bench, &database, &sick).await?;
     database.close().await;
     let facts = space_facts(&folder)?.with("pending", count(bench.arguments.pending));

@@ -79,9 +79,9 @@ impl Database {
     ///
     /// # Errors
     /// When it can't be made.
-    pub(super) fn open(folder: &Path, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+    pub(super) async fn open(folder: &Path, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
         Ok(Self {
-            store: app::open_store(&server::database(folder))?,
+            store: app::open_store(&server::database(folder)).await?,
             clock: Arc::clone(clock),
             webhooks: AtomicU64::new(0),
         })

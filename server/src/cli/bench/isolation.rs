@@ -90,7 +90,7 @@ async fn prepare(
     sick: &Sick,
 ) -> Result<TemporaryFolder, Failure> {
     let folder = bench.folder(beside.name())?;
-    let database = Database::open(folder.path(), &bench.clock)?;
+    let database = Database::open(folder.path(), &bench.clock).await?;
     let (tenant, healthy) = (database.tenant("default").await?, arrivals.webhooks());
     database.webhooks(vec![tenant], TYPES.len() as u64, move |number| nth(&healthy, number)).await?;
     match beside {

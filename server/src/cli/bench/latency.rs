@@ -18,7 +18,7 @@ const RATE: f64 = 50.0;
 /// When a part fails or a delivery is missing.
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Finding, Failure> {
     let (arrivals, folder) = (Arrivals::start(&bench.clock).await?, bench.folder("latency")?);
-    let database = Database::open(folder.path(), &bench.clock)?;
+    let database = Database::open(folder.path(), &bench.clock).await?;
     let (tenant, webhooks) = (database.tenant("default").await?, arrivals.webhooks());
     database.webhooks(vec![tenant], TYPES.len() as u64, move |number| nth(&webhooks, number)).await?;
     database.close().await;

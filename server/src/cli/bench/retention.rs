@@ -157,6 +157,6 @@ fn free_share(space: Space) -> f64 {
 /// does when it is closed.
 async fn written_back(folder: &Path) -> Result<Space, Failure> {
     let database = server::database(folder);
-    app::open_store(&database)?.close().await;
+    app::open_store(&database).await?.close().await;
     Ok(app::space(&database)?)
 }

@@ -1,0 +1,139 @@
+//! The storage ports on PostgreSQL, for any number of processes ("nodes") that
+//! do the same work.
+//!
+//! `batches` collects what the busiest callers ask for at the same time into one
+//! transaction of a few round trips; everything else has a transaction of its own
+//! (`transaction`). What a transaction does is in one file a subject: `events`,
+//! `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`, `jobs`,
+//! `retention`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
+//! `replay`, `missing`, `stream` and `stats`. `nodes` keeps the lease of this
+//! process, `signals` hears of the others, and `partitions` makes room. `ports` and
+//! `job_port` are where all of it meets the traits.
+
+mod access;
+mod attempts;
+mod batches;
+mod by_hand;
+mod chains;
+mod claims;
+mod deliveries;
+mod delivery_list;
+mod echoes;
+mod event_list;
+mod events;
+mod failure;
+mod job_port;
+mod jobs;
+mod migrations;
+mod missing;
+mod nodes;
+mod open;
+mod partitions;
+mod ports;
+mod quantities;
+mod replay;
+mod retention;
+mod signals;
+mod sql;
+mod stats;
+mod stream;
+mod timeline;
+mod transaction;
+mod webhooks;
+
+use std::sync::Arc;
+
+use deadpool_postgres::Pool;
+
+use self::batches::Batches;
+use self::failure::Failure;
+use self::nodes::Node;
+use self::retention::Upkeep;
+use self::signals::Signals;
+use crate::OpenError;
+
+/// How the database is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Most connections, beside one that listens. At least two.
+    pub max_connections: usize,
+    /// The schema that holds the tables; it is made if it does not exist. `None`
+    /// for the one that `search_path` names first.
+    pub schema: Option<String>,
+    /// Batches under way at the same time, each on a connection of its own.
+    pub batches: usize,
+    /// Keys of events that one partition holds; it matters for the partitions to
+    /// come.
+    pub events_a_partition: i64,
+    /// Keys of deliveries that one partition of attempts holds.
+    pub deliveries_a_partition: i64,
+    /// What this process is called in the table of nodes, such as its host's name.
+    pub node_name: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            schema: None,
+            batches: 3,
+            events_a_partition: 1 << 20,
+            deliveries_a_partition: 1 << 22,
+            node_name: String::new(),
+        }
+    }
+}
+
+/// A database that is open.
+pub struct PostgresStore {
+    pool: Pool,
+    batches: Batches,
+    node: Arc<Node>,
+    signals: Signals,
+    upkeep: Upkeep,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+/// Opens the database that `url` names, and brings its schema up to date. What a
+/// node that is gone had in its hands is due again.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenError> {
+    let target = open::target(url, options.schema.as_deref())?;
+    let pool = open::pool(&target, &options)?;
+    {
+        let conn = pool.get().await.map_err(Failure::from)?;
+        open::prepare(&conn, options.schema.as_deref()).await?;
+        migrations::migrate(&conn).await?;
+    }
+    let upkeep = Upkeep::new(&options);
+    partitions::make_ahead(&pool, &upkeep).await?;
+    let signals = Signals::start(target).await?;
+    let node = Node::register(&pool, &options.node_name, &signals).await?;
+    let batches = Batches::start(pool.clone(), Arc::clone(&node), options.batches);
+    Ok(PostgresStore { pool, batches, node, signals, upkeep })
+}
+
+impl PostgresStore {
+    /// Microseconds that the clock of the database is ahead of this machine's, as
+    /// it was last measured.
+    #[must_use]
+    pub fn clock_offset_us(&self) -> i64 {
+        self.node.clock_offset_us()
+    }
+
+    /// Ends what is under way, gives back what this process holds, and closes the
+    /// connections.
+    async fn shut(&self) {
+        self.batches.stop().await;
+        self.node.leave(&self.pool).await;
+        self.signals.stop();
+        self.pool.close();
+    }
+}

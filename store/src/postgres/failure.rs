@@ -1,0 +1,122 @@
+//! Why a statement failed, and what follows from it.
+
+use callboard_domain::store::StoreError;
+use deadpool_postgres::{PoolError, TimeoutType};
+use tokio_postgres::error::SqlState;
+
+use crate::rows::Corrupt;
+
+/// Why the database did not do something.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server refused or failed, or there is no way to it.
+    Sql(tokio_postgres::Error),
+    /// It can't be asked now.
+    Unavailable(String),
+    /// A row can't be understood.
+    Corrupt(String),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Corrupt> for Failure {
+    fn from(Corrupt(what): Corrupt) -> Self {
+        Self::Corrupt(what)
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error)
+            | PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => Self::Sql(error),
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Self::Unavailable("every connection to it is in use".to_owned())
+            }
+            PoolError::Timeout(_) => Self::Unavailable("it does not answer".to_owned()),
+            PoolError::Closed => closed(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// Nothing is asked of a database that was closed.
+pub(super) fn closed() -> Failure {
+    Failure::Unavailable("it is closed".to_owned())
+}
+
+impl Failure {
+    fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Sql(error) => error.code(),
+            Self::Unavailable(_) | Self::Corrupt(_) => None,
+        }
+    }
+
+    /// Whether the same transaction may well succeed when it is tried again.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+    }
+
+    /// Whether every other command would fail in the same way now.
+    pub(super) fn concerns_everybody(&self) -> bool {
+        match self {
+            Self::Sql(error) => match error.code() {
+                Some(code) => {
+                    ["08", "25", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class))
+                }
+                None => error.is_closed(),
+            },
+            Self::Unavailable(_) => true,
+            Self::Corrupt(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sql(error) => f.write_str(&text(error)),
+            Self::Unavailable(what) | Self::Corrupt(what) => f.write_str(what),
+        }
+    }
+}
+
+/// What the server said; the library itself only says that it said something.
+pub(super) fn text(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => std::iter::successors(std::error::Error::source(error), |source| source.source())
+            .fold(error.to_string(), |text, source| format!("{text}: {source}")),
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match &failure {
+            Failure::Unavailable(what) => Self::Unavailable(what.clone()),
+            Failure::Corrupt(what) => Self::Corrupt(what.clone()),
+            Failure::Sql(error) => match error.code().map(SqlState::code) {
+                // Values and constraints that don't fit, and statements that the
+                // schema does not know.
+                Some(code) if ["21", "22", "23", "42"].iter().any(|class| code.starts_with(class)) => {
+                    Self::Corrupt(text(error))
+                }
+                Some(_) => Self::Unavailable(text(error)),
+                None if error.is_closed() || is_io(error) => Self::Unavailable(text(error)),
+                None => Self::Corrupt(text(error)),
+            },
+        }
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::iter::successors(std::error::Error::source(error), |source| source.source())
+        .any(<dyn std::error::Error>::is::<std::io::Error>)
+        || error.to_string().starts_with("error connecting")
+        || error.to_string().starts_with("error communicating")
+}

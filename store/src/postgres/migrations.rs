@@ -1,0 +1,80 @@
+//! Brings the schema of a database up to date, one embedded file a version.
+
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::error::SqlState;
+
+use super::open::refused;
+use super::sql::Connection;
+use crate::OpenError;
+
+/// Every version's statements, oldest first. A file that was released is
+/// never changed: databases remember its checksum.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_start.sql"))];
+
+/// Applies what is missing. Of nodes that start together one does, and the
+/// others wait for it.
+pub(super) async fn migrate(conn: &Connection) -> Result<(), OpenError> {
+    let locked = "SET statement_timeout = 0; SET lock_timeout = 0;
+        SELECT pg_advisory_lock(hashtext(current_schema() || '/migrations'), 0)";
+    conn.batch_execute(locked).await.map_err(|error| refused(&error))?;
+    let migrated = apply(conn).await;
+    let unlocked = "ROLLBACK; SELECT pg_advisory_unlock_all(); RESET statement_timeout; RESET lock_timeout";
+    conn.batch_execute(unlocked).await.map_err(|error| refused(&error))?;
+    migrated
+}
+
+async fn apply(conn: &Connection) -> Result<(), OpenError> {
+    let applied = applied(conn).await?;
+    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if let Some((found, _)) = applied.iter().find(|(version, _)| *version > newest) {
+        return Err(OpenError::NewerSchema { found: *found, known: newest });
+    }
+    for (version, statements) in MIGRATIONS {
+        let checksum = Sha256::digest(statements.as_bytes()).to_vec();
+        match applied.iter().find(|(found, _)| found == version) {
+            Some((_, found)) if *found == checksum => {}
+            Some(_) => return Err(OpenError::ChangedMigration { version: *version }),
+            None => run(conn, *version, statements, &checksum).await.map_err(|error| refused(&error))?,
+        }
+    }
+    Ok(())
+}
+
+async fn run(
+    conn: &Connection,
+    version: i64,
+    statements: &str,
+    checksum: &[u8],
+) -> Result<(), tokio_postgres::Error> {
+    conn.batch_execute("BEGIN").await?;
+    conn.batch_execute(statements).await?;
+    conn.execute("INSERT INTO migrations (version, checksum) VALUES ($1, $2)", &[&version, &checksum])
+        .await?;
+    conn.batch_execute("COMMIT").await
+}
+
+/// The versions that are applied, with their checksums.
+async fn applied(conn: &Connection) -> Result<Vec<(i64, Vec<u8>)>, OpenError> {
+    let tables = "SELECT count(*) FILTER (WHERE relname = 'migrations'), count(*) FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')";
+    let row = conn.query_one(tables, &[]).await.map_err(|error| refused(&error))?;
+    let (ours, all): (i64, i64) = (row.get(0), row.get(1));
+    if ours == 0 {
+        if all > 0 {
+            return Err(OpenError::Foreign);
+        }
+        let table = "CREATE TABLE migrations (version bigint PRIMARY KEY, checksum bytea NOT NULL)";
+        conn.batch_execute(table).await.map_err(|error| refused(&error))?;
+        return Ok(Vec::new());
+    }
+    let rows = conn.query("SELECT version, checksum FROM migrations ORDER BY version", &[]).await;
+    let rows = rows.map_err(|error| match error.code() {
+        // A table of this name, but not ours.
+        Some(&SqlState::UNDEFINED_COLUMN) => OpenError::Foreign,
+        _ => refused(&error),
+    })?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(|_| OpenError::Foreign)
+}

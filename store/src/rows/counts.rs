@@ -1,0 +1,40 @@
+//! Counts of attempts by webhook and hour, collected before they are written.
+
+use std::collections::HashMap;
+
+use callboard_domain::delivery::{Attempt, Outcome, State};
+use callboard_domain::stats::{BUCKET_SECONDS, LATENCY_CLASSES, latency_class};
+
+use super::micros;
+
+/// Length of an hour in the unit of the columns.
+const BUCKET_MICROS: i64 = BUCKET_SECONDS * 1_000_000;
+
+/// What happened to a webhook in one hour of one transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) delivered: i64,
+    pub(crate) failed_attempts: i64,
+    pub(crate) given_up: i64,
+    pub(crate) latencies: [i64; LATENCY_CLASSES],
+}
+
+/// The hour that a time falls into.
+pub(crate) fn bucket(micros: i64) -> i64 {
+    micros.div_euclid(BUCKET_MICROS) * BUCKET_MICROS
+}
+
+/// Counts an attempt that led to `state`. What was never sent is no attempt.
+pub(crate) fn count(collected: &mut HashMap<(i64, i64), Counts>, attempt: &Attempt, state: State) {
+    if matches!(attempt.outcome, Outcome::Superseded | Outcome::Cancelled) {
+        return;
+    }
+    let counts = collected.entry((attempt.webhook.0, bucket(micros(attempt.started_at)))).or_default();
+    if attempt.outcome == Outcome::Delivered {
+        counts.delivered += 1;
+    } else {
+        counts.failed_attempts += 1;
+    }
+    counts.given_up += i64::from(state == State::Failed);
+    counts.latencies[latency_class(attempt.duration)] += 1;
+}
