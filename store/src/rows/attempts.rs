@@ -78,12 +78,10 @@ pub(crate) struct Waiting {
     pub(crate) chain: i64,
 }
 
-impl Waiting {
-    /// Where it stands. A retry by hand starts its schedule anew, and makes it
-    /// pending again.
-    pub(crate) const fn state(&self) -> State {
-        if self.tries == 0 { State::Pending } else { State::Waiting }
-    }
+/// Where a delivery stands that waits. A retry by hand starts its schedule anew,
+/// and makes it pending again.
+pub(crate) const fn waiting_state(tries: u32) -> State {
+    if tries == 0 { State::Pending } else { State::Waiting }
 }
 
 /// Why a waiting delivery ends without an attempt.

@@ -1,7 +1,7 @@
 //! Writes attempts down and moves their deliveries on.
 
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::{Attempt, LoggedAttempt, Outcome, State};
+use callboard_domain::delivery::{Attempt, Outcome, State};
 use callboard_domain::id::WebhookKey;
 use rusqlite::{Connection, Row};
 
@@ -11,6 +11,7 @@ use super::{chains, sql};
 use crate::rows::attempts::{
     Columns, Ending, Waiting, detail_text, due_again, duration_us, logged, unattempted,
 };
+use crate::rows::deliveries::AttemptRow;
 use crate::rows::{self, cause_text, counts, micros, state, state_code};
 
 /// Attempt rows that a delivery has room for.
@@ -136,13 +137,6 @@ pub(super) fn end_unattempted(
     let attempt = unattempted(waiting, ending, now);
     let detail = detail_text(&attempt.detail)?;
     insert(conn, &attempt, attempt.outcome.state(), detail.as_deref())
-}
-
-/// An attempt with the rows that it belongs to.
-pub(super) struct AttemptRow {
-    pub(super) event: i64,
-    pub(super) webhook: i64,
-    pub(super) logged: LoggedAttempt,
 }
 
 /// Reads a delivery's attempts.

@@ -6,16 +6,17 @@ use callboard_domain::id::{DeliveryKey, TenantKey};
 use callboard_domain::store::ByHand;
 use rusqlite::Connection;
 
-use super::deliveries::{Standing, standing};
+use super::deliveries::{belongs_to, standing};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{attempts, chains, sql};
 use crate::rows::attempts::{Ending, Waiting};
+use crate::rows::deliveries::Standing;
 use crate::rows::{LEASED, RETRIED, micros, state_code};
 
 fn owned(conn: &Connection, tenant: TenantKey, delivery: DeliveryKey) -> Result<Option<Standing>, Failure> {
     match standing(conn, delivery.0)? {
-        Some(standing) if standing.belongs_to(conn, tenant)? => Ok(Some(standing)),
+        Some(standing) if belongs_to(conn, &standing, tenant)? => Ok(Some(standing)),
         _ => Ok(None),
     }
 }

@@ -1,25 +1,13 @@
 //! Reads deliveries back: where each stands, and what was tried.
 
-use callboard_domain::delivery::{DeliverySummary, LoggedAttempt, State};
-use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookKey};
+use callboard_domain::delivery::{DeliverySummary, LoggedAttempt};
+use callboard_domain::id::{DeliveryKey, EventKey, TenantKey};
 use callboard_domain::store::{Listed, Page};
 use rusqlite::Connection;
 
-use super::attempts::{self, AttemptRow};
 use super::failure::Failure;
-use super::{echoes, sql};
-use crate::rows::{parsed, timestamp, unleased};
-
-/// Where a delivery stands, before its event is read.
-pub(super) struct Standing {
-    delivery: i64,
-    pub(super) event: i64,
-    pub(super) webhook: WebhookKey,
-    pub(super) state: State,
-    pub(super) attempts: u32,
-    due_at: Option<i64>,
-    last: Option<LoggedAttempt>,
-}
+use super::{attempts, echoes, sql};
+use crate::rows::deliveries::{EventColumns, Standing};
 
 /// What of an event to ask for.
 #[derive(Default)]
@@ -33,71 +21,33 @@ pub(super) struct Wanted<'a> {
 pub(super) fn standing(conn: &Connection, delivery: i64) -> Result<Option<Standing>, Failure> {
     let waiting = attempts::waiting(conn, delivery)?;
     let last = attempts::of_delivery(conn, delivery, 1)?.pop();
-    Ok(match (waiting, last) {
-        (Some(waiting), last) => Some(Standing {
-            delivery,
-            event: waiting.event,
-            webhook: WebhookKey(waiting.webhook),
-            state: waiting.state(),
-            attempts: waiting.attempts,
-            due_at: Some(waiting.due_at),
-            last: last.map(|row| row.logged),
-        }),
-        (None, Some(AttemptRow { event, webhook, logged })) => Some(Standing {
-            delivery,
-            event,
-            webhook: WebhookKey(webhook),
-            state: logged.state,
-            attempts: logged.number,
-            due_at: None,
-            last: Some(logged),
-        }),
-        (None, None) => None,
-    })
+    Ok(Standing::of(delivery, waiting, last))
 }
 
-impl Standing {
-    /// Whether it is in the hands of the running process.
-    pub(super) fn leased(&self) -> bool {
-        self.due_at == Some(crate::rows::LEASED)
-    }
+/// Whether its event is the tenant's.
+pub(super) fn belongs_to(conn: &Connection, standing: &Standing, tenant: TenantKey) -> Result<bool, Failure> {
+    let owner = sql::value::<i64>(conn, "SELECT tenant FROM events WHERE key = ?1", [standing.event])?;
+    Ok(owner == Some(tenant.0))
+}
 
-    /// Whether its event is the tenant's.
-    pub(super) fn belongs_to(&self, conn: &Connection, tenant: TenantKey) -> Result<bool, Failure> {
-        let owner = sql::value::<i64>(conn, "SELECT tenant FROM events WHERE key = ?1", [self.event])?;
-        Ok(owner == Some(tenant.0))
-    }
-
-    /// Reads what is missing for a list; `None` when the event is not the one
-    /// wanted.
-    pub(super) fn summary(
-        self,
-        conn: &Connection,
-        wanted: &Wanted<'_>,
-    ) -> Result<Option<DeliverySummary>, Failure> {
-        sql::one(
-            conn,
-            "SELECT id, type, subject, accepted_at FROM events
-             WHERE key = ?1 AND (?2 IS NULL OR tenant = ?2)
-               AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR subject = ?4)",
-            (self.event, wanted.tenant.map(|tenant| tenant.0), wanted.type_name, wanted.subject_id),
-            |row| {
-                Ok(DeliverySummary {
-                    key: DeliveryKey(self.delivery),
-                    webhook: self.webhook,
-                    event: EventKey(self.event),
-                    event_id: parsed(&row.get::<_, String>(0)?, "event id")?,
-                    type_name: row.get(1)?,
-                    subject_id: row.get(2)?,
-                    created_at: timestamp(row.get(3)?)?,
-                    state: self.state,
-                    attempts: self.attempts,
-                    next_attempt_at: unleased(self.due_at)?,
-                    last_attempt: self.last,
-                })
-            },
-        )
-    }
+/// Reads what is missing for a list; `None` when the event is not the one
+/// wanted.
+pub(super) fn summary(
+    conn: &Connection,
+    standing: Standing,
+    wanted: &Wanted<'_>,
+) -> Result<Option<DeliverySummary>, Failure> {
+    sql::one(
+        conn,
+        "SELECT id, type, subject, accepted_at FROM events
+         WHERE key = ?1 AND (?2 IS NULL OR tenant = ?2)
+           AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR subject = ?4)",
+        (standing.event, wanted.tenant.map(|tenant| tenant.0), wanted.type_name, wanted.subject_id),
+        |row| {
+            let (id, type_name, subject, accepted_at) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(standing.summary(EventColumns { id, type_name, subject, accepted_at })?)
+        },
+    )
 }
 
 /// One delivery with all its attempts, oldest first.
@@ -108,7 +58,7 @@ pub(super) fn one(
 ) -> Result<Option<(DeliverySummary, Vec<LoggedAttempt>)>, Failure> {
     let Some(standing) = standing(conn, delivery.0)? else { return Ok(None) };
     let wanted = Wanted { tenant: Some(tenant), ..Wanted::default() };
-    let Some(summary) = standing.summary(conn, &wanted)? else { return Ok(None) };
+    let Some(summary) = summary(conn, standing, &wanted)? else { return Ok(None) };
     let attempts = attempts::of_delivery(conn, delivery.0, attempts::NUMBERS)?;
     Ok(Some((summary, attempts.into_iter().rev().map(|row| row.logged).collect())))
 }
@@ -133,7 +83,7 @@ pub(super) fn of_event(
     let mut items = Vec::new();
     for delivery in &keys {
         if let Some(standing) = standing(conn, *delivery)? {
-            items.extend(standing.summary(conn, &Wanted::default())?);
+            items.extend(summary(conn, standing, &Wanted::default())?);
         }
     }
     Ok(Listed { items, next: keys.last().copied().filter(|_| more) })

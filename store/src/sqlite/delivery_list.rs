@@ -6,13 +6,11 @@ use callboard_domain::store::{DeliveryFilter, Listed, Page};
 use rusqlite::Connection;
 
 use super::attempts::{NUMBERS, first_key};
-use super::deliveries::{Wanted, standing};
+use super::deliveries::{Wanted, standing, summary};
 use super::failure::Failure;
 use super::{log_index, sql, timeline};
+use crate::rows::looked::look;
 use crate::rows::{before, count};
-
-/// Deliveries looked at for one page, when not each that is looked at fits.
-const LOOKED_AT: usize = 5_000;
 
 /// Waiting deliveries up to which they are sorted instead of looked for.
 const SORTED: usize = 10_000;
@@ -36,8 +34,7 @@ pub(super) fn list(
     let range = (from.first_delivery, to.first_delivery.min(before(page)));
     let limit = page.limit.max(1);
     let exact = filter.states.is_empty() && filter.type_name.is_none() && filter.subject_id.is_none();
-    // One more than needed tells whether more follow.
-    let look = if exact { limit.saturating_add(1) } else { LOOKED_AT.max(limit) };
+    let look = look(page, exact);
     let candidates = candidates(conn, webhook, &filter.states, range, look)?;
     let wanted = Wanted {
         tenant: None,
@@ -49,7 +46,7 @@ pub(super) fn list(
         let standing = standing(conn, delivery)?;
         let fits = |state| filter.states.is_empty() || filter.states.contains(&state);
         if let Some(standing) = standing.filter(|standing| fits(standing.state)) {
-            items.extend(standing.summary(conn, &wanted)?);
+            items.extend(summary(conn, standing, &wanted)?);
         }
         let more = index + 1 < candidates.len() || (!exact && candidates.len() == look);
         if more && (items.len() == limit || index + 1 == candidates.len()) {

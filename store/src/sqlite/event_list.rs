@@ -9,9 +9,7 @@ use super::events::{stored_event, stored_event_columns};
 use super::failure::Failure;
 use super::{log_index, sql, timeline};
 use crate::rows::before;
-
-/// Events looked at for one page, when not each that is looked at fits.
-const LOOKED_AT: usize = 5_000;
+use crate::rows::looked::look;
 
 /// A page of the tenant's events. With a filter it may be short of the limit,
 /// even empty, while more follow.
@@ -26,8 +24,7 @@ pub(super) fn list(
     let facet = facet(filter);
     let limit = page.limit.max(1);
     let exact = facet == log_index::EVERY;
-    // One more than needed tells whether more follow.
-    let look = if exact { limit.saturating_add(1) } else { LOOKED_AT.max(limit) };
+    let look = look(page, exact);
     let candidates = log_index::events(conn, tenant, facet, range, look)?;
     let mut items = Vec::new();
     for (index, key) in candidates.iter().copied().enumerate() {

@@ -8,6 +8,7 @@ use callboard_domain::store::{JobStore, Late, Listed, NewReplay, Page, Result, U
 
 use super::ledger::Write;
 use super::{SqliteStore, jobs, missing, replay};
+use crate::rows::jobs::Work;
 
 /// Rows that a small change writes, about.
 const FEW: usize = 4;
@@ -32,7 +33,7 @@ impl JobStore for SqliteStore {
         replay: NewReplay,
         now: Timestamp,
     ) -> Result<Job> {
-        let work = jobs::Work::from(replay);
+        let work = Work::from(replay);
         self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, now)).await
     }
 

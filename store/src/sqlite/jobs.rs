@@ -4,15 +4,16 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::MAX_ATTEMPTS;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
-use callboard_domain::store::{Late, Listed, NewReplay, Page};
+use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
+use callboard_domain::store::{Late, Listed, Page};
 use rusqlite::{Connection, Row};
 
 use super::attempts::NUMBERS;
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{by_hand, echoes, replay, sql};
-use crate::rows::{before, count, listed, micros, natural, timestamp, timestamp_option, wanted};
+use crate::rows::jobs::{Columns, Step, Work, job};
+use crate::rows::{before, count, listed, micros, natural, wanted};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -25,65 +26,24 @@ macro_rules! select {
 }
 
 fn read(row: &Row<'_>) -> Result<Job, Failure> {
-    let (kind, state): (String, String) = (row.get(3)?, row.get(4)?);
-    let state = [JobState::Running, JobState::Finished, JobState::Stopped]
-        .into_iter()
-        .find(|known| known.as_str() == state)
-        .ok_or_else(|| Failure::Corrupt(format!("{state:?} is no state of a job")))?;
-    let kind = [JobKind::RetryFailed, JobKind::Replay]
-        .into_iter()
-        .find(|known| known.as_str() == kind)
-        .ok_or_else(|| Failure::Corrupt(format!("{kind:?} is no kind of job")))?;
-    let selection: Option<String> = row.get(9)?;
-    let selection = selection.as_deref().map(serde_json::from_str).transpose();
-    let selection =
-        selection.map_err(|error| Failure::Corrupt(format!("the selection of a job: {error}")))?;
-    let counted_to: Option<i64> = row.get(15)?;
-    let total = natural(row.get(5)?)?;
-    Ok(Job {
-        key: JobKey(row.get(0)?),
-        tenant: TenantKey(row.get(1)?),
-        webhook: WebhookKey(row.get(2)?),
-        kind,
-        selection,
-        state,
-        total: counted_to.is_none().then_some(total),
-        done: natural(row.get(6)?)?,
-        looked_at: natural(row.get(10)?)?,
+    Ok(job(Columns {
+        key: row.get(0)?,
+        tenant: row.get(1)?,
+        webhook: row.get(2)?,
+        kind: row.get(3)?,
+        state: row.get(4)?,
+        total: row.get(5)?,
+        done: row.get(6)?,
+        created_at: row.get(7)?,
+        ended_at: row.get(8)?,
+        selection: row.get(9)?,
+        looked_at: row.get(10)?,
         rate_per_second: row.get(11)?,
-        paced_until: timestamp(row.get(12)?)?,
-        left: Range {
-            from: row.get::<_, i64>(13)?.saturating_add(1),
-            to: row.get::<_, i64>(14)?.saturating_add(1),
-        },
-        counted_to,
-        created_at: timestamp(row.get(7)?)?,
-        ended_at: timestamp_option(row.get(8)?)?,
-    })
-}
-
-/// What a job is to work through.
-#[derive(Debug, Clone)]
-pub(super) struct Work {
-    selection: Option<Selection>,
-    range: Range,
-    /// What was counted of it.
-    total: u64,
-    counted_to: Option<i64>,
-    rate_per_second: Option<f64>,
-}
-
-impl From<NewReplay> for Work {
-    fn from(NewReplay { selection, range, counted, rate_per_second }: NewReplay) -> Self {
-        let (total, counted_to) = (counted.selected, counted.next);
-        Self { selection: Some(selection), range, total, counted_to, rate_per_second }
-    }
-}
-
-impl Work {
-    fn kind(&self) -> JobKind {
-        if self.selection.is_some() { JobKind::Replay } else { JobKind::RetryFailed }
-    }
+        paced_until: row.get(12)?,
+        after_key: row.get(13)?,
+        last_key: row.get(14)?,
+        counted_to: row.get(15)?,
+    })?)
 }
 
 /// What of a webhook is failed now. Counting may take a while, so it is for a
@@ -96,14 +56,11 @@ pub(super) fn measure(
     webhook: WebhookKey,
     rate_per_second: Option<f64>,
 ) -> Result<Work, Failure> {
-    let work = |total, last: i64| {
-        let range = Range { from: 1, to: last.saturating_add(1) };
-        Work { selection: None, range, total, counted_to: None, rate_per_second }
-    };
     let failed = sql::one(conn, FAILED, [webhook.0], |row| {
-        Ok(work(natural(row.get(0)?)?, row.get::<_, Option<i64>>(1)?.unwrap_or(0)))
+        let last = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
+        Ok(Work::failed(natural(row.get(0)?)?, last, rate_per_second))
     })?;
-    Ok(failed.unwrap_or_else(|| work(0, 0)))
+    Ok(failed.unwrap_or_else(|| Work::failed(0, 0, rate_per_second)))
 }
 
 /// Starts a job, unless one of its kind is running for the webhook already.
@@ -119,8 +76,6 @@ pub(super) fn create(
     if let Some(job) = sql::one(write.conn, running, (webhook.0, tenant.0, kind), read)? {
         return Ok(job);
     }
-    let selection = work.selection.as_ref().map(serde_json::to_string).transpose();
-    let selection = selection.map_err(|error| Failure::Corrupt(format!("the selection: {error}")))?;
     sql::run(
         write.conn,
         "INSERT INTO jobs (tenant, webhook, kind, state, selection, after_key, last_key, total, done, created_at,
@@ -131,7 +86,7 @@ pub(super) fn create(
             webhook.0,
             kind,
             JobState::Running.as_str(),
-            selection,
+            work.selection_text()?,
             work.range.from - 1,
             work.range.to - 1,
             work.total.cast_signed(),
@@ -227,17 +182,9 @@ pub(super) fn add_late(
     settle(write.conn, &job, &step, now)
 }
 
-/// What one step of a job came to.
-struct Step {
-    moved: usize,
-    looked_at: usize,
-    /// Where the next one starts; `None` at the end of what it could reach.
-    next: Option<i64>,
-}
-
 /// Writes a step down.
 fn settle(conn: &Connection, job: &Job, step: &Step, now: Timestamp) -> Result<Option<Job>, Failure> {
-    let next = step.next.unwrap_or_else(|| job.reach().to).max(job.left.from);
+    let (next, ended) = step.leads_to(job);
     sql::run(
         conn,
         "UPDATE jobs SET after_key = ?2, done = done + ?3, looked_at = looked_at + ?4, paced_until = ?5
@@ -250,7 +197,7 @@ fn settle(conn: &Connection, job: &Job, step: &Step, now: Timestamp) -> Result<O
             micros(job.paced_after(step.moved, now)),
         ),
     )?;
-    if next >= job.left.to && job.counted_to.is_none() {
+    if ended {
         set_state(conn, job.key, JobState::Finished, now)?;
     }
     by_key(conn, job.key)

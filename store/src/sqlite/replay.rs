@@ -1,23 +1,13 @@
 //! Finds what a replay is to send again, oldest first, a piece at a time.
 
-use callboard_domain::delivery::MAX_ATTEMPTS;
 use callboard_domain::id::WebhookKey;
 use callboard_domain::job::{Counted, Range, Selection};
 use rusqlite::Connection;
 
-use super::deliveries::{Wanted, standing};
+use super::deliveries::{Wanted, standing, summary};
 use super::failure::Failure;
 use super::{log_index, sql, timeline};
-
-/// What one piece of a walk came to.
-pub(super) struct Piece {
-    /// What is selected: deliveries with the number of their attempts.
-    pub(super) selected: Vec<(i64, u32)>,
-    /// How many deliveries were looked at.
-    pub(super) looked_at: usize,
-    /// Where the next piece starts; `None` at the end.
-    pub(super) next: Option<i64>,
-}
+use crate::rows::jobs::{Piece, selects};
 
 /// What was made in the times that are selected, up to the newest there is now:
 /// what is accepted later is not part of a replay.
@@ -41,9 +31,7 @@ pub(super) fn count(
     range: Range,
     limit: usize,
 ) -> Result<Counted, Failure> {
-    let piece = walk(conn, webhook, selection, range, (limit, usize::MAX))?;
-    let (selected, looked_at) = (piece.selected.len() as u64, piece.looked_at as u64);
-    Ok(Counted { selected, looked_at, next: piece.next })
+    Ok(walk(conn, webhook, selection, range, (limit, usize::MAX))?.into())
 }
 
 /// Looks at the first `limit` deliveries of a webhook in a range, until `most`
@@ -67,11 +55,8 @@ pub(super) fn walk(
             return Ok(Piece { selected, looked_at: index, next: Some(*delivery) });
         }
         let standing = standing(conn, *delivery)?;
-        let fits = standing.filter(|standing| {
-            // One that has had all its attempts can have no more.
-            selection.states.contains(&standing.state) && standing.attempts < MAX_ATTEMPTS
-        });
-        if let Some(summary) = fits.map(|standing| standing.summary(conn, &wanted)).transpose()?.flatten() {
+        let fits = standing.filter(|standing| selects(selection, standing.state, standing.attempts));
+        if let Some(summary) = fits.map(|standing| summary(conn, standing, &wanted)).transpose()?.flatten() {
             selected.push((*delivery, summary.attempts));
         }
     }

@@ -10,11 +10,8 @@ use rusqlite::{Connection, Row};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
-use crate::rows;
-use crate::rows::{before, listed, micros, natural, timestamp, timestamp_option, wanted};
-
-/// Most webhooks ever: the keys are told as 32-bit numbers in one dialect.
-const MOST: i64 = i32::MAX as i64;
+use crate::rows::webhooks::{Columns, new_key, secret, webhook};
+use crate::rows::{before, listed, micros, natural, timestamp_option, wanted};
 
 /// Makes a webhook.
 pub(super) fn create(
@@ -38,12 +35,9 @@ pub(super) fn create(
             new.nonce,
         ],
     )?;
-    let key = write.conn.last_insert_rowid();
-    if key > MOST {
-        return Err(Failure::Corrupt("there are no numbers left for webhooks".to_owned()));
-    }
-    add_secret(write.conn, key, &new.secret, now)?;
-    written(write.conn, key)
+    let key = new_key(write.conn.last_insert_rowid())?;
+    add_secret(write.conn, key.0, &new.secret, now)?;
+    written(write.conn, key.0)
 }
 
 fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
@@ -181,33 +175,29 @@ macro_rules! select {
 }
 
 fn read(conn: &Connection, row: &Row<'_>) -> Result<Webhook, Failure> {
-    let key: i64 = row.get(0)?;
-    let settings: String = row.get(4)?;
-    let status: String = row.get(5)?;
-    Ok(Webhook {
-        key: WebhookKey(key),
-        id: WebhookId::from_bytes(row.get(1)?),
-        tenant: TenantKey(row.get(2)?),
+    let columns = Columns {
+        key: row.get(0)?,
+        id: row.get(1)?,
+        tenant: row.get(2)?,
         revision: row.get(3)?,
-        settings: rows::settings(&settings, key)?,
-        status: rows::status(&status)?,
-        secrets: secrets(conn, key)?,
-        created_at: timestamp(row.get(6)?)?,
-        updated_at: timestamp(row.get(7)?)?,
+        settings: row.get(4)?,
+        status: row.get(5)?,
+        created_at: row.get(6)?,
+        updated_at: row.get(7)?,
         disabled_reason: row.get(8)?,
-        failing_since: timestamp_option(row.get(9)?)?,
+        failing_since: row.get(9)?,
         nonce: row.get(10)?,
-        deleted_at: timestamp_option(row.get(11)?)?,
-    })
+        deleted_at: row.get(11)?,
+    };
+    let secrets = secrets(conn, columns.key)?;
+    Ok(webhook(columns, secrets)?)
 }
 
 fn secrets(conn: &Connection, webhook: i64) -> Result<Vec<StoredSecret>, Failure> {
     let sql = "SELECT value, created_at, expires_at FROM secrets WHERE webhook = ?1 ORDER BY key DESC";
     sql::many(conn, sql, [webhook], |row| {
-        let secret = Secret::from_text(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
-            .map_err(|_| Failure::Corrupt(format!("a secret of webhook {webhook}")))?;
-        let created_at = timestamp(row.get(1)?)?;
-        Ok(StoredSecret { secret, created_at, expires_at: timestamp_option(row.get(2)?)? })
+        let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        Ok(secret(webhook, text, row.get(1)?, row.get(2)?)?)
     })
 }
 
