@@ -1,12 +1,32 @@
 //! Tenants, clients, and what the deployment keeps to itself.
 
-use callboard_domain::access::{Client, Tenant};
+use callboard_domain::access::{Client, Scopes, Tenant};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Listed, NewClient, Page};
+use tokio_postgres::Row;
 
 use super::failure::Failure;
-use super::sql::Connection;
+use super::retention;
+use super::sql::{self, Connection, get};
+use crate::rows::{Corrupt, before, listed, micros, parsed, timestamp, wanted};
+
+macro_rules! select_tenants {
+    ($rest:literal) => {
+        concat!("SELECT key, id, name, retention_seconds, created_at FROM tenants ", $rest)
+    };
+}
+
+fn read_tenant(row: &Row) -> Result<Tenant, Failure> {
+    let retention = get::<Option<i64>>(row, 3)?.map(u32::try_from).transpose();
+    Ok(Tenant {
+        key: TenantKey(get(row, 0)?),
+        id: parsed(row.try_get(1)?, "tenant id")?,
+        name: get(row, 2)?,
+        retention_seconds: retention.map_err(|_| Corrupt("the retention of a tenant".to_owned()))?,
+        created_at: timestamp(get(row, 4)?)?,
+    })
+}
 
 /// Makes a tenant; `None` when the id is taken.
 pub(super) async fn create_tenant(
@@ -16,8 +36,14 @@ pub(super) async fn create_tenant(
     retention_seconds: Option<u32>,
     now: Timestamp,
 ) -> Result<Option<Tenant>, Failure> {
-    let _ = (conn, id, name, retention_seconds, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let made = sql::run(
+        conn,
+        "INSERT INTO tenants (id, name, retention_seconds, created_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO NOTHING",
+        &[&id.as_str(), &name, &retention_seconds.map(i64::from), &micros(now)],
+    )
+    .await?;
+    if made == 0 { Ok(None) } else { tenant(conn, id).await }
 }
 
 /// Changes a tenant's name and retention.
@@ -27,26 +53,55 @@ pub(super) async fn update_tenant(
     name: &str,
     retention_seconds: Option<u32>,
 ) -> Result<Option<Tenant>, Failure> {
-    let _ = (conn, id, name, retention_seconds);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let held = select_tenants!("WHERE id = $1 FOR NO KEY UPDATE");
+    let Some(before) = sql::one(conn, held, &[&id.as_str()], read_tenant).await? else { return Ok(None) };
+    let sql = "UPDATE tenants SET name = $2, retention_seconds = $3 WHERE key = $1";
+    sql::run(conn, sql, &[&before.key.0, &name, &retention_seconds.map(i64::from)]).await?;
+    if before.retention_seconds != retention_seconds {
+        retention::start_over(conn).await?;
+    }
+    tenant(conn, id).await
 }
 
 /// One tenant by its public id.
 pub(super) async fn tenant(conn: &Connection, id: &TenantId) -> Result<Option<Tenant>, Failure> {
-    let _ = (conn, id);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::one(conn, select_tenants!("WHERE id = $1"), &[&id.as_str()], read_tenant).await
 }
 
 /// One tenant by its row.
 pub(super) async fn tenant_by_key(conn: &Connection, key: TenantKey) -> Result<Option<Tenant>, Failure> {
-    let _ = (conn, key);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::one(conn, select_tenants!("WHERE key = $1"), &[&key.0], read_tenant).await
 }
 
 /// All tenants, newest first.
 pub(super) async fn list_tenants(conn: &Connection, page: Page) -> Result<Listed<Tenant>, Failure> {
-    let _ = (conn, page);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = select_tenants!("WHERE key < $1 ORDER BY key DESC LIMIT $2");
+    let rows =
+        sql::many(conn, sql, &[&before(page), &wanted(page)], |row| Ok((get(row, 0)?, read_tenant(row)?)))
+            .await?;
+    Ok(listed(rows, page))
+}
+
+macro_rules! select_clients {
+    ($rest:literal) => {
+        concat!(
+            "SELECT key, id, tenant, name, secret_digest, scopes, enabled, created_at FROM clients ",
+            $rest
+        )
+    };
+}
+
+fn read_client(row: &Row) -> Result<Client, Failure> {
+    let digest: &[u8] = row.try_get(4)?;
+    Ok(Client {
+        id: parsed(row.try_get(1)?, "client id")?,
+        tenant: TenantKey(get(row, 2)?),
+        name: get(row, 3)?,
+        secret_digest: digest.try_into().map_err(|_| Corrupt("the digest of a secret".to_owned()))?,
+        scopes: parsed::<Scopes>(row.try_get(5)?, "set of scopes")?,
+        enabled: get(row, 6)?,
+        created_at: timestamp(get(row, 7)?)?,
+    })
 }
 
 /// Makes a client.
@@ -55,14 +110,27 @@ pub(super) async fn create_client(
     tenant: TenantKey,
     new: &NewClient,
 ) -> Result<Client, Failure> {
-    let _ = (conn, tenant, new);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::run(
+        conn,
+        "INSERT INTO clients (id, tenant, name, secret_digest, scopes, enabled, created_at)
+         VALUES ($1, $2, $3, $4, $5, TRUE, $6)",
+        &[
+            &new.id.as_str(),
+            &tenant.0,
+            &new.name,
+            &new.secret_digest.as_slice(),
+            &new.scopes.to_string(),
+            &micros(new.now),
+        ],
+    )
+    .await?;
+    let made = client(conn, &new.id).await?;
+    made.ok_or_else(|| Failure::Corrupt(format!("client {} is gone", new.id)))
 }
 
 /// One client, of whatever tenant.
 pub(super) async fn client(conn: &Connection, id: &ClientId) -> Result<Option<Client>, Failure> {
-    let _ = (conn, id);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::one(conn, select_clients!("WHERE id = $1"), &[&id.as_str()], read_client).await
 }
 
 /// The tenant's clients, newest first.
@@ -71,8 +139,12 @@ pub(super) async fn list_clients(
     tenant: TenantKey,
     page: Page,
 ) -> Result<Listed<Client>, Failure> {
-    let _ = (conn, tenant, page);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = select_clients!("WHERE tenant = $1 AND key < $2 ORDER BY key DESC LIMIT $3");
+    let rows = sql::many(conn, sql, &[&tenant.0, &before(page), &wanted(page)], |row| {
+        Ok((get(row, 0)?, read_client(row)?))
+    })
+    .await?;
+    Ok(listed(rows, page))
 }
 
 /// Enables or disables a client.
@@ -82,8 +154,9 @@ pub(super) async fn set_client_enabled(
     id: &ClientId,
     enabled: bool,
 ) -> Result<Option<Client>, Failure> {
-    let _ = (conn, tenant, id, enabled);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = "UPDATE clients SET enabled = $3 WHERE id = $1 AND tenant = $2";
+    let changed = sql::run(conn, sql, &[&id.as_str(), &tenant.0, &enabled]).await?;
+    if changed == 0 { Ok(None) } else { client(conn, id).await }
 }
 
 /// Deletes a client; false when there was none.
@@ -92,8 +165,8 @@ pub(super) async fn delete_client(
     tenant: TenantKey,
     id: &ClientId,
 ) -> Result<bool, Failure> {
-    let _ = (conn, tenant, id);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = "DELETE FROM clients WHERE id = $1 AND tenant = $2";
+    Ok(sql::run(conn, sql, &[&id.as_str(), &tenant.0]).await? > 0)
 }
 
 /// The stored value of this name, or `value`, which is stored then.
@@ -102,6 +175,9 @@ pub(super) async fn deployment_value(
     name: &str,
     value: &[u8],
 ) -> Result<(Vec<u8>, bool), Failure> {
-    let _ = (conn, name, value);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = "INSERT INTO deployment (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    let stored = sql::run(conn, sql, &[&name, &value]).await? > 0;
+    // Another node may have stored one just now, and this statement sees it.
+    let kept = sql::value(conn, "SELECT value FROM deployment WHERE name = $1", &[&name]).await?;
+    Ok((kept.unwrap_or_else(|| value.to_vec()), stored))
 }

@@ -21,3 +21,19 @@ pub(super) async fn lock(conn: &Connection, chains: &[i64]) -> Result<(), Failur
         ) AS places";
     sql::run(conn, sql, &[&chains]).await.map(drop)
 }
+
+/// The chains in which deliveries that were over would wait again, each told by its
+/// webhook and event; 0 where its webhook does not ask for order.
+pub(super) async fn of_ended(conn: &Connection, ended: &[(i64, i64)]) -> Result<Vec<i64>, Failure> {
+    let (webhooks, events): (Vec<i64>, Vec<i64>) = ended.iter().copied().unzip();
+    let sql = "SELECT ended.webhook, CASE WHEN webhooks.settings::jsonb ->> 'ordering' = 'subject' THEN events.subject END
+         FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS ended (webhook, event, place)
+         LEFT JOIN webhooks ON webhooks.key = ended.webhook LEFT JOIN events ON events.key = ended.event
+         ORDER BY ended.place";
+    sql::many(conn, sql, &[&webhooks, &events], |row| {
+        let subject: Option<String> = sql::get(row, 1)?;
+        let webhook = callboard_domain::id::WebhookKey(sql::get(row, 0)?);
+        Ok(subject.map_or(0, |subject| crate::rows::packed::chain(webhook, &subject)))
+    })
+    .await
+}

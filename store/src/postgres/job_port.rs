@@ -8,6 +8,7 @@ use callboard_domain::store::{JobStore, Late, Listed, NewReplay, Page, Result, U
 
 use super::transaction::{asking, reading, writing};
 use super::{PostgresStore, jobs, missing, replay};
+use crate::rows::jobs::Work;
 
 #[async_trait]
 impl JobStore for PostgresStore {
@@ -18,7 +19,7 @@ impl JobStore for PostgresStore {
         rate_per_second: Option<f64>,
         now: Timestamp,
     ) -> Result<Job> {
-        let work = reading!(&self.pool, |conn| jobs::measure(conn, webhook, rate_per_second))?;
+        let work = asking!(self.pool, |conn| jobs::measure(conn, webhook, rate_per_second))?;
         writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, now))
     }
 
@@ -29,7 +30,7 @@ impl JobStore for PostgresStore {
         replay: NewReplay,
         now: Timestamp,
     ) -> Result<Job> {
-        let work = jobs::Work::from(replay);
+        let work = Work::from(replay);
         writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, now))
     }
 
@@ -61,11 +62,11 @@ impl JobStore for PostgresStore {
     }
 
     async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {
-        reading!(&self.pool, |conn| jobs::one(conn, tenant, job))
+        asking!(self.pool, |conn| jobs::one(conn, tenant, job))
     }
 
     async fn list_jobs(&self, tenant: TenantKey, page: Page) -> Result<Listed<Job>> {
-        reading!(&self.pool, |conn| jobs::list(conn, tenant, page))
+        asking!(self.pool, |conn| jobs::list(conn, tenant, page))
     }
 
     async fn running_jobs(&self) -> Result<Vec<Job>> {

@@ -2,32 +2,79 @@
 //! what is missing is sent late, a step at a time.
 
 use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::MAX_ATTEMPTS;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Counted, Job, JobState};
-use callboard_domain::store::{Late, Listed, NewReplay, Page};
+use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
+use callboard_domain::store::{Late, Listed, Page};
+use tokio_postgres::Row;
 
 use super::failure::Failure;
-use super::sql::Connection;
+use super::sql::{self, Connection, get};
+use super::{by_hand, echoes, replay};
+use crate::rows::jobs::{Columns, Step, Work, job};
+use crate::rows::{before, count, listed, micros, natural, wanted};
 
-/// What a job is to work through.
-#[derive(Debug, Clone)]
-pub(super) struct Work;
-
-impl From<NewReplay> for Work {
-    fn from(_: NewReplay) -> Self {
-        Self
-    }
+macro_rules! columns {
+    () => {
+        "key, tenant, webhook, kind, state, selection, total, done, looked_at, rate_per_second, paced_until,
+         after_key, last_key, counted_to, created_at, ended_at"
+    };
 }
 
-/// Measures the work of a job.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT ", columns!(), " FROM jobs ", $rest)
+    };
+}
+
+fn read(row: &Row) -> Result<Job, Failure> {
+    Ok(job(Columns {
+        key: get(row, 0)?,
+        tenant: get(row, 1)?,
+        webhook: get(row, 2)?,
+        kind: get(row, 3)?,
+        state: get(row, 4)?,
+        selection: get(row, 5)?,
+        total: get(row, 6)?,
+        done: get(row, 7)?,
+        looked_at: get(row, 8)?,
+        rate_per_second: get(row, 9)?,
+        paced_until: get(row, 10)?,
+        after_key: get(row, 11)?,
+        last_key: get(row, 12)?,
+        counted_to: get(row, 13)?,
+        created_at: get(row, 14)?,
+        ended_at: get(row, 15)?,
+    })?)
+}
+
+/// What of a webhook is failed now: one row a delivery.
+pub(super) const FAILED: &str =
+    "SELECT count(*), max(delivery) FROM attempts WHERE webhook = $1 AND state = 3";
+
+/// Measures the work of a job that retries what failed.
 pub(super) async fn measure(
     conn: &Connection,
     webhook: WebhookKey,
     rate_per_second: Option<f64>,
 ) -> Result<Work, Failure> {
-    let _ = (conn, webhook, rate_per_second);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let failed = sql::one(conn, FAILED, &[&webhook.0], |row| {
+        let last = get::<Option<i64>>(row, 1)?.unwrap_or(0);
+        Ok(Work::failed(natural(get(row, 0)?)?, last, rate_per_second))
+    })
+    .await?;
+    Ok(failed.unwrap_or_else(|| Work::failed(0, 0, rate_per_second)))
 }
+
+/// Makes a job, unless one of its kind is running for the webhook.
+const CREATE: &str = concat!(
+    "INSERT INTO jobs (tenant, webhook, kind, state, selection, after_key, last_key, total, done, created_at,
+         counted_to, rate_per_second)
+     VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, 0, $8, $9, $10)
+     ON CONFLICT (webhook, kind) WHERE state = 'running' DO NOTHING
+     RETURNING ",
+    columns!()
+);
 
 /// Starts a job, unless one of its kind is running for the webhook already.
 pub(super) async fn create(
@@ -37,26 +84,67 @@ pub(super) async fn create(
     work: &Work,
     now: Timestamp,
 ) -> Result<Job, Failure> {
-    let _ = (conn, tenant, webhook, work, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let running = select!("WHERE webhook = $1 AND kind = $2 AND state = 'running' AND tenant = $3");
+    let kind = work.kind().as_str();
+    let values: sql::Values<'_> = &[
+        &tenant.0,
+        &webhook.0,
+        &kind,
+        &work.selection_text()?,
+        &(work.range.from - 1),
+        &(work.range.to - 1),
+        &work.total.cast_signed(),
+        &micros(now),
+        &work.counted_to,
+        &work.rate_per_second,
+    ];
+    if let Some(job) = sql::one(conn, running, &[&webhook.0, &kind, &tenant.0], read).await? {
+        return Ok(job);
+    }
+    if let Some(job) = sql::one(conn, CREATE, values, read).await? {
+        return Ok(job);
+    }
+    // Another node was faster.
+    let job = sql::one(conn, running, &[&webhook.0, &kind, &tenant.0], read).await?;
+    job.ok_or_else(|| Failure::Unavailable("another job of the kind has ended just now".to_owned()))
+}
+
+async fn by_key(conn: &Connection, key: JobKey) -> Result<Option<Job>, Failure> {
+    sql::one(conn, select!("WHERE key = $1"), &[&key.0], read).await
 }
 
 /// One job.
 pub(super) async fn one(conn: &Connection, tenant: TenantKey, key: JobKey) -> Result<Option<Job>, Failure> {
-    let _ = (conn, tenant, key);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    Ok(by_key(conn, key).await?.filter(|job| job.tenant == tenant))
 }
 
 /// The tenant's jobs, newest first.
 pub(super) async fn list(conn: &Connection, tenant: TenantKey, page: Page) -> Result<Listed<Job>, Failure> {
-    let _ = (conn, tenant, page);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = select!("WHERE tenant = $1 AND key < $2 ORDER BY key DESC LIMIT $3");
+    let rows = sql::many(conn, sql, &[&tenant.0, &before(page), &wanted(page)], |row| {
+        Ok((get(row, 0)?, read(row)?))
+    })
+    .await?;
+    Ok(listed(rows, page))
 }
 
 /// Every job that has work left.
 pub(super) async fn running(conn: &Connection) -> Result<Vec<Job>, Failure> {
-    let _ = (conn);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::many(conn, select!("WHERE state = 'running' ORDER BY webhook, key"), &[], read).await
+}
+
+/// A running job that may go on, held so that of all nodes one moves it at a time;
+/// the one of a deleted webhook is stopped. What is sent again for that would only
+/// be called off, and so stand in the log as cancelled although it was delivered.
+async fn open(conn: &Connection, key: JobKey, now: Timestamp) -> Result<Option<Job>, Failure> {
+    let held = select!("WHERE key = $1 AND state = 'running' FOR NO KEY UPDATE");
+    let Some(job) = sql::one(conn, held, &[&key.0], read).await? else { return Ok(None) };
+    let gone = "SELECT deleted_at IS NOT NULL FROM webhooks WHERE key = $1";
+    if sql::value(conn, gone, &[&job.webhook.0]).await? != Some(false) {
+        set_state(conn, key, JobState::Stopped, now).await?;
+        return Ok(None);
+    }
+    Ok(Some(job))
 }
 
 /// Moves a running job on that retries or sends again, past at most `limit`
@@ -67,8 +155,18 @@ pub(super) async fn advance(
     limit: usize,
     now: Timestamp,
 ) -> Result<Option<Job>, Failure> {
-    let _ = (conn, key, limit, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(job) = open(conn, key, now).await? else { return by_key(conn, key).await };
+    let most = job.allowed(now, limit);
+    if most == 0 {
+        return Ok(Some(job));
+    }
+    let step = match &job.selection {
+        None => retry_failed(conn, &job, most, now).await?,
+        // Which events its webhook hears is not known here.
+        Some(selection) if selection.missing => return Ok(Some(job)),
+        Some(selection) => send_again(conn, &job, selection, (limit, most), now).await?,
+    };
+    settle(conn, &job, &step, now).await
 }
 
 /// Makes the late deliveries that a step has found, and moves the job on.
@@ -78,8 +176,65 @@ pub(super) async fn add_late(
     late: &Late,
     now: Timestamp,
 ) -> Result<Option<Job>, Failure> {
-    let _ = (conn, key, late, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(job) = open(conn, key, now).await? else { return by_key(conn, key).await };
+    if job.left.from != late.from {
+        // Another step was first, and has made these.
+        return Ok(Some(job));
+    }
+    let moved = echoes::add(conn, (job.tenant, job.webhook), &late.events, now).await?;
+    let step = Step { moved, looked_at: late.looked_at, next: Some(late.next) };
+    settle(conn, &job, &step, now).await
+}
+
+/// Writes a step down.
+async fn settle(conn: &Connection, job: &Job, step: &Step, now: Timestamp) -> Result<Option<Job>, Failure> {
+    let (next, ended) = step.leads_to(job);
+    sql::run(
+        conn,
+        "UPDATE jobs SET after_key = $2, done = done + $3, looked_at = looked_at + $4, paced_until = $5
+         WHERE key = $1",
+        &[
+            &job.key.0,
+            &(next - 1),
+            &count(step.moved),
+            &count(step.looked_at),
+            &micros(job.paced_after(step.moved, now)),
+        ],
+    )
+    .await?;
+    if ended {
+        set_state(conn, job.key, JobState::Finished, now).await?;
+    }
+    by_key(conn, job.key).await
+}
+
+/// The next failed deliveries that a job is to look at.
+pub(super) const NEXT_FAILED: &str = "SELECT delivery, number FROM attempts
+    WHERE webhook = $1 AND state = 3 AND delivery >= $2 AND delivery < $3 ORDER BY delivery LIMIT $4";
+
+async fn retry_failed(conn: &Connection, job: &Job, most: usize, now: Timestamp) -> Result<Step, Failure> {
+    let Range { from, to } = job.left;
+    let values: sql::Values<'_> = &[&job.webhook.0, &from, &to, &count(most)];
+    let mut failed: Vec<(i64, u32)> =
+        sql::many(conn, NEXT_FAILED, values, |row| Ok((get(row, 0)?, get::<i32>(row, 1)?.unsigned_abs())))
+            .await?;
+    let looked_at = failed.len();
+    let next = failed.last().filter(|_| looked_at == most).map(|(last, _)| last + 1);
+    // One that has had all its attempts stays failed.
+    failed.retain(|(_, number)| *number < MAX_ATTEMPTS);
+    Ok(Step { moved: by_hand::revive(conn, &failed, now).await?, looked_at, next })
+}
+
+async fn send_again(
+    conn: &Connection,
+    job: &Job,
+    selection: &Selection,
+    limits: (usize, usize),
+    now: Timestamp,
+) -> Result<Step, Failure> {
+    let piece = replay::walk(conn, job.webhook, selection, job.reach(), limits).await?;
+    let moved = by_hand::revive(conn, &piece.selected, now).await?;
+    Ok(Step { moved, looked_at: piece.looked_at, next: piece.next })
 }
 
 /// Adds to the total of a running job.
@@ -89,8 +244,16 @@ pub(super) async fn note_counted(
     from: i64,
     counted: Counted,
 ) -> Result<(), Failure> {
-    let _ = (conn, key, from, counted);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = "UPDATE jobs SET total = total + $3, counted_to = $4
+        WHERE key = $1 AND counted_to = $2 AND state = 'running'";
+    let selected = counted.selected.cast_signed();
+    sql::run(conn, sql, &[&key.0, &from, &selected, &counted.next]).await.map(drop)
+}
+
+async fn set_state(conn: &Connection, key: JobKey, state: JobState, now: Timestamp) -> Result<(), Failure> {
+    let sql = "UPDATE jobs SET state = $2, ended_at = $3 WHERE key = $1 AND state = 'running'";
+    let ended_at = (state != JobState::Running).then(|| micros(now));
+    sql::run(conn, sql, &[&key.0, &state.as_str(), &ended_at]).await.map(drop)
 }
 
 /// Ends a running job; one that has ended stays as it is.
@@ -101,6 +264,9 @@ pub(super) async fn end(
     state: JobState,
     now: Timestamp,
 ) -> Result<Option<Job>, Failure> {
-    let _ = (conn, tenant, key, state, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    if one(conn, tenant, key).await?.is_none() {
+        return Ok(None);
+    }
+    set_state(conn, key, state, now).await?;
+    one(conn, tenant, key).await
 }

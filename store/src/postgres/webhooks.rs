@@ -4,10 +4,14 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
 use callboard_domain::store::{Edited, Listed, NewWebhook, Page, WebhookEdit, WebhookSlice};
-use callboard_domain::webhook::Webhook;
+use callboard_domain::webhook::{Status, StoredSecret, Webhook};
+use tokio_postgres::Row;
 
 use super::failure::Failure;
-use super::sql::Connection;
+use super::signals::webhook_changed;
+use super::sql::{self, Connection, get};
+use crate::rows::webhooks::{Columns, new_key, secret, webhook};
+use crate::rows::{before, listed, micros, natural, timestamp_option, wanted};
 
 /// Makes a webhook.
 pub(super) async fn create(
@@ -16,8 +20,36 @@ pub(super) async fn create(
     new: &NewWebhook,
     settings: &str,
 ) -> Result<Webhook, Failure> {
-    let _ = (conn, tenant, new, settings);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let now = micros(new.now);
+    let key = sql::value::<i64>(
+        conn,
+        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce)
+         VALUES ($1, $2, 1, $3, $4, $5, $5, $6, $7) RETURNING key",
+        &[
+            &new.id.as_bytes().as_slice(),
+            &tenant.0,
+            &settings,
+            &new.status.as_str(),
+            &now,
+            &new.settings.subscription.dialect().as_str(),
+            &new.nonce,
+        ],
+    )
+    .await?;
+    let key = new_key(key.unwrap_or_default())?;
+    add_secret(conn, key.0, &new.secret, now).await?;
+    webhook_changed(conn, tenant, key).await?;
+    written(conn, key.0).await
+}
+
+async fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
+    let sql = "INSERT INTO secrets (webhook, value, created_at) VALUES ($1, $2, $3)";
+    sql::run(conn, sql, &[&webhook, &secret.to_text(), &now]).await.map(drop)
+}
+
+async fn written(conn: &Connection, key: i64) -> Result<Webhook, Failure> {
+    let written = by_key(conn, WebhookKey(key)).await?;
+    written.ok_or_else(|| Failure::Corrupt(format!("webhook {key} is gone")))
 }
 
 /// Edits a webhook that is still at `revision`. With another status it starts afresh: what it failed before no longer counts.
@@ -26,11 +58,27 @@ pub(super) async fn update(
     tenant: TenantKey,
     id: WebhookId,
     revision: i64,
-    pair4: (&WebhookEdit, &str),
+    (edit, settings): (&WebhookEdit, &str),
     now: Timestamp,
 ) -> Result<Option<Edited>, Failure> {
-    let _ = (conn, tenant, id, revision, pair4, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
+    let updated = sql::run(
+        conn,
+        "UPDATE webhooks SET revision = revision + 1, settings = $3, status = $4, updated_at = $5,
+             disabled_reason = CASE WHEN status = $4 THEN disabled_reason END,
+             failing_since = CASE WHEN status = $4 THEN failing_since END
+         WHERE key = $1 AND revision = $2",
+        &[&key, &revision, &settings, &edit.status.as_str(), &micros(now)],
+    )
+    .await?;
+    if updated == 0 {
+        return Ok(Some(Edited::Stale));
+    }
+    if let Some(secret) = &edit.secret {
+        replace_secrets(conn, key, secret, now, now).await?;
+    }
+    webhook_changed(conn, tenant, WebhookKey(key)).await?;
+    Ok(Some(Edited::Done(Box::new(written(conn, key).await?))))
 }
 
 /// Disables a webhook, unless it is disabled already: many attempts may find
@@ -42,8 +90,16 @@ pub(super) async fn disable(
     reason: &str,
     now: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
-    let _ = (conn, key, reason, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let tenant = sql::value::<i64>(
+        conn,
+        "UPDATE webhooks SET revision = revision + 1, status = $2, disabled_reason = $3, updated_at = $4
+         WHERE key = $1 AND deleted_at IS NULL AND status <> $2 RETURNING tenant",
+        &[&key.0, &Status::Disabled.as_str(), &reason, &micros(now)],
+    )
+    .await?;
+    let Some(tenant) = tenant else { return Ok(None) };
+    webhook_changed(conn, TenantKey(tenant), key).await?;
+    by_key(conn, key).await
 }
 
 /// Notes since when a webhook fails.
@@ -52,20 +108,39 @@ pub(super) async fn set_failing_since(
     key: WebhookKey,
     since: Option<Timestamp>,
 ) -> Result<Option<Timestamp>, Failure> {
-    let _ = (conn, key, since);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let noted = sql::one(
+        conn,
+        "UPDATE webhooks SET failing_since = CASE WHEN $2::bigint IS NOT NULL THEN coalesce(failing_since, $2) END
+         WHERE key = $1 RETURNING failing_since, tenant",
+        &[&key.0, &since.map(micros)],
+        |row| Ok((get::<Option<i64>>(row, 0)?, TenantKey(get(row, 1)?))),
+    )
+    .await?;
+    let Some((noted, tenant)) = noted else { return Ok(None) };
+    webhook_changed(conn, tenant, key).await?;
+    Ok(timestamp_option(noted)?)
 }
 
-/// Deletes a webhook. Its row stays, so that its key is not used again; its
-/// secrets have nothing left to sign.
+/// Finds a webhook and keeps others from editing or deleting it meanwhile.
+async fn held(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<i64>, Failure> {
+    let sql = "SELECT key FROM webhooks WHERE id = $1 AND tenant = $2 AND deleted_at IS NULL
+        FOR NO KEY UPDATE";
+    sql::value(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0]).await
+}
+
+/// Deletes a webhook. Its row stays, so that its log can be read; its secrets
+/// have nothing left to sign.
 pub(super) async fn delete(
     conn: &Connection,
     tenant: TenantKey,
     id: WebhookId,
     now: Timestamp,
 ) -> Result<Option<WebhookKey>, Failure> {
-    let _ = (conn, tenant, id, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
+    sql::run(conn, "UPDATE webhooks SET deleted_at = $2 WHERE key = $1", &[&key, &micros(now)]).await?;
+    sql::run(conn, "DELETE FROM secrets WHERE webhook = $1", &[&key]).await?;
+    webhook_changed(conn, tenant, WebhookKey(key)).await?;
+    Ok(Some(WebhookKey(key)))
 }
 
 /// Puts a new secret before the others.
@@ -77,8 +152,72 @@ pub(super) async fn rotate(
     now: Timestamp,
     overlap_until: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
-    let _ = (conn, tenant, id, secret, now, overlap_until);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
+    replace_secrets(conn, key, secret, now, overlap_until).await?;
+    webhook_changed(conn, tenant, WebhookKey(key)).await?;
+    written(conn, key).await.map(Some)
+}
+
+async fn replace_secrets(
+    conn: &Connection,
+    webhook: i64,
+    secret: &Secret,
+    now: Timestamp,
+    overlap_until: Timestamp,
+) -> Result<(), Failure> {
+    let (now, until) = (micros(now), micros(overlap_until));
+    let sql = "UPDATE secrets SET expires_at = least(expires_at, $2) WHERE webhook = $1";
+    sql::run(conn, sql, &[&webhook, &until]).await?;
+    sql::run(conn, "DELETE FROM secrets WHERE webhook = $1 AND expires_at <= $2", &[&webhook, &now]).await?;
+    add_secret(conn, webhook, secret, now).await
+}
+
+macro_rules! select_or_deleted {
+    ($($rest:literal),+) => {
+        concat!(
+            "SELECT key, id, tenant, revision, settings, status, created_at, updated_at,
+                 disabled_reason, failing_since, nonce, deleted_at,
+                 ARRAY(SELECT value FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+                 ARRAY(SELECT created_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+                 ARRAY(SELECT expires_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC)
+             FROM webhooks WHERE ",
+            $($rest),+
+        )
+    };
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        select_or_deleted!("deleted_at IS NULL AND ", $rest)
+    };
+}
+
+fn read(row: &Row) -> Result<Webhook, Failure> {
+    let id: &[u8] = row.try_get(1)?;
+    let columns = Columns {
+        key: get(row, 0)?,
+        id: id.try_into().map_err(|_| Failure::Corrupt("the id of a webhook".to_owned()))?,
+        tenant: get(row, 2)?,
+        revision: get(row, 3)?,
+        settings: get(row, 4)?,
+        status: get(row, 5)?,
+        created_at: get(row, 6)?,
+        updated_at: get(row, 7)?,
+        disabled_reason: get(row, 8)?,
+        failing_since: get(row, 9)?,
+        nonce: get(row, 10)?,
+        deleted_at: get(row, 11)?,
+    };
+    let secrets = secrets(row, columns.key)?;
+    Ok(webhook(columns, secrets)?)
+}
+
+fn secrets(row: &Row, webhook: i64) -> Result<Vec<StoredSecret>, Failure> {
+    let texts: Vec<&str> = row.try_get(12)?;
+    let times: Vec<(i64, Option<i64>)> =
+        get::<Vec<i64>>(row, 13)?.into_iter().zip(get::<Vec<Option<i64>>>(row, 14)?).collect();
+    let secrets = texts.into_iter().zip(times);
+    secrets.map(|(text, (created_at, ends))| Ok(secret(webhook, text, created_at, ends)?)).collect()
 }
 
 /// One webhook.
@@ -87,8 +226,8 @@ pub(super) async fn by_id(
     tenant: TenantKey,
     id: WebhookId,
 ) -> Result<Option<Webhook>, Failure> {
-    let _ = (conn, tenant, id);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = select!("id = $1 AND tenant = $2");
+    sql::one(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0], read).await
 }
 
 /// One webhook, also when it is deleted.
@@ -97,14 +236,13 @@ pub(super) async fn by_id_or_deleted(
     tenant: TenantKey,
     id: WebhookId,
 ) -> Result<Option<Webhook>, Failure> {
-    let _ = (conn, tenant, id);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = select_or_deleted!("id = $1 AND tenant = $2");
+    sql::one(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0], read).await
 }
 
 /// One webhook by its row.
 pub(super) async fn by_key(conn: &Connection, key: WebhookKey) -> Result<Option<Webhook>, Failure> {
-    let _ = (conn, key);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::one(conn, select!("key = $1"), &[&key.0], read).await
 }
 
 /// The tenant's webhooks, newest first.
@@ -113,9 +251,23 @@ pub(super) async fn list(
     tenant: TenantKey,
     page: Page,
 ) -> Result<Listed<Webhook>, Failure> {
-    let _ = (conn, tenant, page);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let sql = select!("tenant = $1 AND key < $2 ORDER BY key DESC LIMIT $3");
+    let values = (before(page), wanted(page));
+    let rows = sql::many(conn, sql, &[&tenant.0, &values.0, &values.1], |row| Ok((get(row, 0)?, read(row)?)))
+        .await?;
+    Ok(listed(rows, page))
 }
+
+/// Counts the webhooks of one dialect.
+pub(super) const COUNT_IN: &str =
+    "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL AND tenant = $1 AND dialect = $2";
+
+/// The webhooks of one dialect, the oldest first.
+pub(super) const OLDEST_IN: &str = select!("tenant = $1 AND dialect = $2 ORDER BY key LIMIT $3 OFFSET $4");
+
+/// The webhooks of one dialect, the newest first.
+pub(super) const NEWEST_IN: &str =
+    select!("tenant = $1 AND dialect = $2 ORDER BY key DESC LIMIT $3 OFFSET $4");
 
 /// The tenant's webhooks of one dialect, and how many there are in all.
 pub(super) async fn list_in(
@@ -123,12 +275,16 @@ pub(super) async fn list_in(
     tenant: TenantKey,
     slice: WebhookSlice,
 ) -> Result<(Vec<Webhook>, u64), Failure> {
-    let _ = (conn, tenant, slice);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let dialect = slice.dialect.as_str();
+    let total = sql::value(conn, COUNT_IN, &[&tenant.0, &dialect]).await?.unwrap_or_default();
+    let sql = if slice.newest_first { NEWEST_IN } else { OLDEST_IN };
+    let column = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let (limit, offset) = (column(slice.limit), column(slice.offset));
+    let webhooks = sql::many(conn, sql, &[&tenant.0, &dialect, &limit, &offset], read).await?;
+    Ok((webhooks, natural(total)?))
 }
 
 /// All webhooks of a tenant.
 pub(super) async fn all(conn: &Connection, tenant: TenantKey) -> Result<Vec<Webhook>, Failure> {
-    let _ = (conn, tenant);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::many(conn, select!("tenant = $1 ORDER BY key"), &[&tenant.0], read).await
 }

@@ -192,8 +192,8 @@ CREATE TABLE stats (
     PRIMARY KEY (webhook, bucket)
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000);
 
--- A job walks from after_key to last_key: a retry of what failed over attempts
--- (1024 * delivery + number), a replay over deliveries or events. counted_to is
+-- A job walks from after_key to last_key: a retry of what failed and a replay over
+-- deliveries, or over events where what is missing is sent. counted_to is
 -- where the counting of the total goes on; null when all of it is counted.
 CREATE TABLE jobs (
     key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
