@@ -25,15 +25,45 @@ pub use open_error::OpenError;
 /// # Errors
 /// See [`OpenError`], whose text says what to do.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    if let Some(path) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
-        return Ok(Arc::new(sqlite::open(Path::new(path), sqlite::Options::default())?));
+    open_with(url, postgres::Options::default()).await
+}
+
+/// Like [`open`], with other options where the database is one of PostgreSQL.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_with(url: &str, options: postgres::Options) -> Result<Arc<dyn Store>, OpenError> {
+    match Kind::of(url)? {
+        Kind::Sqlite(path) => Ok(Arc::new(sqlite::open(path, sqlite::Options::default())?)),
+        Kind::Postgres => Ok(Arc::new(postgres::open(url, options).await?)),
     }
-    // What follows the colon may hold a password; an error may not show it.
-    match url.split_once("://") {
-        Some(("postgres" | "postgresql", _)) => {
-            Ok(Arc::new(postgres::open(url, postgres::Options::default()).await?))
+}
+
+/// Judges the form of a URL, and touches nothing.
+///
+/// # Errors
+/// [`OpenError::Url`] and [`OpenError::PostgresUrl`].
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    match Kind::of(url)? {
+        Kind::Sqlite(_) => Ok(()),
+        Kind::Postgres => postgres::check_url(url),
+    }
+}
+
+/// Which database a URL is about.
+enum Kind<'a> {
+    Sqlite(&'a Path),
+    Postgres,
+}
+
+impl<'a> Kind<'a> {
+    fn of(url: &'a str) -> Result<Self, OpenError> {
+        // What follows the colon may hold a password; an error may not show it.
+        match url.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(Path::new(path))),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Postgres),
+            _ => Err(OpenError::Url),
         }
-        _ => Err(OpenError::Url),
     }
 }
 

@@ -99,6 +99,14 @@ impl std::fmt::Debug for PostgresStore {
     }
 }
 
+/// Judges the form of a URL, and connects to nothing.
+///
+/// # Errors
+/// [`OpenError::PostgresUrl`].
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    open::target(url, None).map(|_| ())
+}
+
 /// Opens the database that `url` names, and brings its schema up to date. What a
 /// node that is gone had in its hands is due again.
 ///

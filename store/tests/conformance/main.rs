@@ -25,20 +25,16 @@ mod world;
 /// logs that follow at once.
 macro_rules! cases {
     ($($module:ident { $($case:ident)+ })+) => {
-        mod on_sqlite {
+        cases! { on_sqlite: crate::world::World::sqlite(i64::MAX), $($module { $($case)+ })+ }
+        cases! { on_sqlite_with_logs_at_hand: crate::world::World::sqlite(0), $($module { $($case)+ })+ }
+        cases! { on_postgres: crate::world::World::postgres(), $($module { $($case)+ })+ }
+    };
+    ($backend:ident: $world:expr, $($module:ident { $($case:ident)+ })+) => {
+        mod $backend {
             $(mod $module { $(
                 #[tokio::test]
                 async fn $case() {
-                    crate::$module::$case(crate::world::World::sqlite(i64::MAX)).await;
-                }
-            )+ })+
-        }
-
-        mod on_sqlite_with_logs_at_hand {
-            $(mod $module { $(
-                #[tokio::test]
-                async fn $case() {
-                    crate::$module::$case(crate::world::World::sqlite(0)).await;
+                    crate::$module::$case($world.await).await;
                 }
             )+ })+
         }

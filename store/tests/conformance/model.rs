@@ -207,23 +207,39 @@ impl History {
     }
 }
 
+/// Takes all the steps on one database, and compares.
+fn run(steps: Vec<Step>, make: impl AsyncFnOnce() -> World) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let world = make().await;
+        let (tenant, webhook) = world.lane().await;
+        let mut history = History { world, tenant, webhook, model: BTreeMap::new(), now: 0 };
+        for step in steps {
+            history.take(step).await;
+        }
+        history.compare().await;
+    });
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(step(), 1..60)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn deliveries_do_as_the_model_does(
-        steps in proptest::collection::vec(step(), 1..60),
-        logs_at_hand: bool,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(async {
-            let world = World::sqlite(if logs_at_hand { 0 } else { i64::MAX });
-            let (tenant, webhook) = world.lane().await;
-            let mut history = History { world, tenant, webhook, model: BTreeMap::new(), now: 0 };
-            for step in steps {
-                history.take(step).await;
-            }
-            history.compare().await;
-        });
+    fn deliveries_on_sqlite_do_as_the_model_does(steps in steps(), logs_at_hand: bool) {
+        run(steps, async || World::sqlite(if logs_at_hand { 0 } else { i64::MAX }).await);
+    }
+}
+
+proptest! {
+    // Each has to make a database, and restarts cost a connection.
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn deliveries_on_postgres_do_as_the_model_does(steps in steps()) {
+        run(steps, World::postgres);
     }
 }

@@ -62,7 +62,7 @@ async fn nobody_else_may_read_the_file() {
 
 #[tokio::test]
 async fn a_closed_database_says_so() {
-    let world = World::sqlite(0);
+    let world = World::sqlite(0).await;
     world.store.close().await;
     world.store.close().await;
     let closed = |outcome: StoreError| matches!(outcome, StoreError::Unavailable(_));

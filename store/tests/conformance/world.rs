@@ -1,6 +1,6 @@
 //! A database of its own for each case, and short words for what cases do.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 use std::time::Duration;
@@ -19,31 +19,37 @@ use callboard_domain::store::{
     Recorded, Store,
 };
 use callboard_domain::webhook::{Ordering, Settings, Status, Webhook, read_settings};
-use callboard_store::sqlite::{self, Options};
+use callboard_store::{postgres, sqlite};
+use callboard_testing::TestDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 /// A database, and how to open it again.
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
-    path: PathBuf,
-    options: Options,
-    _dir: tempfile::TempDir,
+    /// Of SQLite only.
+    options: sqlite::Options,
+    database: TestDatabase,
 }
 
 impl World {
-    pub(crate) fn sqlite(max_unindexed_events: i64) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("callboard.db");
-        let options = Options { max_unindexed_events, ..Options::default() };
-        let store = Arc::new(sqlite::open(&path, options).expect("a database"));
-        Self { store, path, options, _dir: dir }
+    pub(crate) async fn sqlite(max_unindexed_events: i64) -> Self {
+        let options = sqlite::Options { max_unindexed_events, ..sqlite::Options::default() };
+        Self::on(TestDatabase::sqlite(), options).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::on(TestDatabase::postgres(), sqlite::Options::default()).await
+    }
+
+    async fn on(database: TestDatabase, options: sqlite::Options) -> Self {
+        Self { store: open(&database, options).await, options, database }
     }
 
     /// Closes the database and opens it again.
     pub(crate) async fn restart(&mut self) {
         self.store.close().await;
-        self.store = Arc::new(sqlite::open(&self.path, self.options).expect("the same database"));
+        self.store = open(&self.database, self.options).await;
     }
 
     pub(crate) async fn tenant(&self, id: &str) -> TenantKey {
@@ -209,6 +215,14 @@ impl World {
     pub(crate) async fn settle(&self) {
         self.store.check().await.expect("a check");
     }
+}
+
+async fn open(database: &TestDatabase, options: sqlite::Options) -> Arc<dyn Store> {
+    if let Some(path) = database.url().strip_prefix("sqlite:") {
+        return Arc::new(sqlite::open(Path::new(path), options).expect("a database"));
+    }
+    let options = postgres::Options::default();
+    Arc::new(postgres::open(database.url(), options).await.expect("a database"))
 }
 
 /// A time that many seconds after a fixed one.
