@@ -43,13 +43,16 @@ mod webhooks;
 
 use std::sync::Arc;
 
+use callboard_domain::clock::Clock;
+use callboard_domain::store::StoreError;
 use deadpool_postgres::Pool;
 
-use self::batches::Batches;
+use self::batches::{Batches, Ground};
 use self::failure::Failure;
 use self::nodes::Node;
+use self::partitions::Room;
 use self::retention::Upkeep;
-use self::signals::Signals;
+use self::signals::{Ears, Signals};
 use crate::OpenError;
 
 /// How the database is used.
@@ -60,7 +63,8 @@ pub struct Options {
     /// The schema that holds the tables; it is made if it does not exist. `None`
     /// for the one that `search_path` names first.
     pub schema: Option<String>,
-    /// Batches under way at the same time, each on a connection of its own.
+    /// Batches of a kind (publishing, delivering) under way at the same time, each on
+    /// a connection of its own.
     pub batches: usize,
     /// Keys of events that one partition holds; it matters for the partitions to
     /// come.
@@ -76,7 +80,7 @@ impl Default for Options {
         Self {
             max_connections: 10,
             schema: None,
-            batches: 3,
+            batches: 2,
             events_a_partition: 1 << 20,
             deliveries_a_partition: 1 << 22,
             node_name: String::new(),
@@ -114,34 +118,51 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
 /// See [`OpenError`].
 pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenError> {
     let target = open::target(url, options.schema.as_deref())?;
-    let pool = open::pool(&target, &options)?;
-    {
+    let process = open::Process::default();
+    let pool = open::pool(&target, &options, Arc::clone(&process))?;
+    let schema = {
         let conn = pool.get().await.map_err(Failure::from)?;
-        open::prepare(&conn, options.schema.as_deref()).await?;
+        let schema = open::prepare(&conn, options.schema.as_deref(), &process).await?;
         migrations::migrate(&conn).await?;
-    }
-    let upkeep = Upkeep::new(&options);
-    partitions::make_ahead(&pool, &upkeep).await?;
-    let signals = Signals::start(target).await?;
-    let node = Node::register(&pool, &options.node_name, &signals).await?;
-    let batches = Batches::start(pool.clone(), Arc::clone(&node), options.batches);
-    Ok(PostgresStore { pool, batches, node, signals, upkeep })
+        schema
+    };
+    let process = process.get().cloned().unwrap_or_default();
+    // Heard from here on, so that nothing is missed of what is read later.
+    let signals = Signals::start(target, Ears { process: process.clone(), schema }).await?;
+    let room = Arc::new(Room::new(&options));
+    partitions::make_ahead(&pool, &room, (0, 0)).await?;
+    let node = Node::register(&pool, &room, (&process, &options.node_name), signals.heard()).await?;
+    signals.tell_of_events(&pool, &node);
+    let ground = Ground {
+        pool: pool.clone(),
+        node: Arc::clone(&node),
+        room: Arc::clone(&room),
+        recorded: Arc::clone(signals.recorded()),
+    };
+    let batches = Batches::start(&ground, options.batches);
+    Ok(PostgresStore { pool, batches, node, signals, upkeep: Upkeep::new(room) })
 }
 
 impl PostgresStore {
-    /// Microseconds that the clock of the database is ahead of this machine's, as
-    /// it was last measured.
-    #[must_use]
-    pub fn clock_offset_us(&self) -> i64 {
-        self.node.clock_offset_us()
+    /// How far the clock of the database is ahead of `clock`, in microseconds, within
+    /// half the time that it takes to ask.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clock_offset_us(&self, clock: &dyn Clock) -> Result<i64, StoreError> {
+        let conn = self.pool.get().await.map_err(Failure::from)?;
+        let before = clock.now().as_microsecond();
+        let there = sql::value::<i64>(&conn, "SELECT database_time()", &[]).await?;
+        let after = clock.now().as_microsecond();
+        Ok(there.unwrap_or(after) - (before + (after - before) / 2))
     }
 
     /// Ends what is under way, gives back what this process holds, and closes the
     /// connections.
     async fn shut(&self) {
         self.batches.stop().await;
-        self.node.leave(&self.pool).await;
         self.signals.stop();
+        self.node.leave().await;
         self.pool.close();
     }
 }

@@ -1,11 +1,18 @@
 //! Retrying and calling off single deliveries, as people ask for it.
 
 use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::{MAX_ATTEMPTS, State};
 use callboard_domain::id::{DeliveryKey, TenantKey};
 use callboard_domain::store::ByHand;
 
+use super::attempts::{self, read_waiting, waiting_columns};
+use super::chains;
+use super::claims::lanes;
+use super::deliveries::standing;
 use super::failure::Failure;
-use super::sql::Connection;
+use super::sql::{self, Connection, get};
+use crate::rows::attempts::Ending;
+use crate::rows::{BEHIND, LEASED, RETRIED, count, micros, state_code};
 
 /// Makes one delivery due at once.
 pub(super) async fn retry(
@@ -14,8 +21,25 @@ pub(super) async fn retry(
     delivery: DeliveryKey,
     now: Timestamp,
 ) -> Result<Option<ByHand>, Failure> {
-    let _ = (conn, tenant, delivery, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(owned) = standing(conn, tenant, delivery).await? else { return Ok(None) };
+    let standing = owned.standing;
+    if standing.leased() {
+        return Ok(Some(ByHand::OnItsWay));
+    }
+    if standing.state == State::Pending {
+        return Ok(Some(ByHand::NotInState(State::Pending)));
+    }
+    if standing.attempts >= MAX_ATTEMPTS {
+        return Ok(Some(ByHand::Exhausted));
+    }
+    let moved = if standing.state == State::Waiting {
+        let sql = "UPDATE pending SET due_at = $2, tries = 0 WHERE delivery = $1 AND due_at <> $3";
+        sql::run(conn, sql, &[&delivery.0, &micros(now), &LEASED]).await? > 0
+    } else {
+        revive(conn, &[(delivery.0, standing.attempts)], now).await? > 0
+    };
+    // Somebody else was first.
+    Ok(Some(if moved { ByHand::Done(standing.webhook) } else { ByHand::OnItsWay }))
 }
 
 /// Lets deliveries that are over wait again, due at once: each with how many
@@ -26,8 +50,60 @@ pub(super) async fn revive(
     ended: &[(i64, u32)],
     now: Timestamp,
 ) -> Result<usize, Failure> {
-    let _ = (conn, ended, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let mut ended = ended.to_vec();
+    ended.sort_unstable();
+    let deliveries: Vec<i64> = ended.iter().map(|(delivery, _)| *delivery).collect();
+    let numbers: Vec<i32> = ended.iter().map(|(_, number)| number.cast_signed()).collect();
+    let last = "SELECT attempts.delivery, attempts.number, attempts.event, attempts.webhook
+        FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
+        JOIN attempts ON attempts.delivery = ended.delivery AND attempts.number = ended.number
+        ORDER BY attempts.delivery";
+    let last = sql::many(conn, last, &[&deliveries, &numbers], |row| {
+        Ok((get::<i64>(row, 0)?, get::<i32>(row, 1)?, get::<i64>(row, 2)?, get::<i64>(row, 3)?))
+    })
+    .await?;
+    let of: Vec<(i64, i64)> = last.iter().map(|(_, _, event, webhook)| (*webhook, *event)).collect();
+    let chains = chains::of_ended(conn, &of).await?;
+    chains::lock(conn, &chains).await?;
+    // Each joins its chain at its old place: the next to go, but not beside the one
+    // that is going.
+    let mut occupied = chains::occupied(conn, &chains).await?;
+    let due_at: Vec<i64> = chains
+        .iter()
+        .map(|chain| if *chain != 0 && !occupied.insert(*chain) { BEHIND } else { micros(now) })
+        .collect();
+    let deliveries: Vec<i64> = last.iter().map(|row| row.0).collect();
+    let numbers: Vec<i32> = last.iter().map(|row| row.1).collect();
+    let events: Vec<i64> = last.iter().map(|row| row.2).collect();
+    let webhooks: Vec<i64> = last.iter().map(|row| row.3).collect();
+    let again =
+        sql::many(conn, REVIVE, &[&deliveries, &events, &webhooks, &due_at, &numbers, &chains], |row| {
+            get::<i64>(row, 0)
+        })
+        .await?;
+    // They leave the index of what is failed now.
+    let failed = "UPDATE attempts SET state = $3
+        FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
+        WHERE attempts.delivery = ended.delivery AND attempts.number = ended.number AND attempts.state = $4
+          AND ended.delivery = ANY($5)";
+    let (retried, code) = (code(RETRIED), code(state_code(State::Failed)));
+    sql::run(conn, failed, &[&deliveries, &numbers, &retried, &code, &again]).await?;
+    Ok(again.len())
+}
+
+/// Lets deliveries wait again, but for those that do already, or were attempted
+/// since.
+const REVIVE: &str = "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
+    SELECT delivery, event, webhook, due_at, number, 0, chain
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[])
+        AS ended (delivery, event, webhook, due_at, number, chain)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM attempts WHERE attempts.delivery = ended.delivery AND attempts.number > ended.number
+    )
+    ON CONFLICT DO NOTHING RETURNING delivery";
+
+fn code(state: i64) -> i16 {
+    i16::try_from(state).unwrap_or(i16::MAX)
 }
 
 /// Calls one delivery off.
@@ -37,23 +113,62 @@ pub(super) async fn cancel(
     delivery: DeliveryKey,
     now: Timestamp,
 ) -> Result<Option<ByHand>, Failure> {
-    let _ = (conn, tenant, delivery, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let Some(owned) = standing(conn, tenant, delivery).await? else { return Ok(None) };
+    let standing = owned.standing;
+    let Some(waiting) = attempts::waiting(conn, delivery.0).await? else {
+        return Ok(Some(ByHand::NotInState(standing.state)));
+    };
+    chains::lock(conn, &[waiting.chain]).await?;
+    // One that is on its way may still be delivered, and then it has to be
+    // before the next: its chain can't do without it now.
+    let off = concat!(
+        "DELETE FROM pending WHERE delivery = $1 AND (chain = 0 OR due_at <> $2) RETURNING ",
+        waiting_columns!()
+    );
+    let Some(ended) = sql::one(conn, off, &[&delivery.0, &LEASED], read_waiting).await? else {
+        return Ok(Some(ByHand::OnItsWay));
+    };
+    let why = Ending::CalledOff("it was called off by hand");
+    attempts::write_unattempted(conn, &[ended], why, now).await?;
+    chains::let_next_go(conn, [ended.chain], now).await?;
+    Ok(Some(ByHand::Done(standing.webhook)))
 }
 
-/// Calls off what waits for deleted webhooks, at most `limit` deliveries.
+/// Calls off what waits for some webhooks, at most so many.
+pub(super) const ORPHANS: &str = concat!(
+    "DELETE FROM pending WHERE delivery = ANY(ARRAY(
+         SELECT orphan.delivery FROM unnest($1::bigint[]) AS deleted (webhook)
+         CROSS JOIN LATERAL (
+             SELECT delivery FROM pending WHERE pending.webhook = deleted.webhook
+             ORDER BY delivery LIMIT $2 FOR UPDATE SKIP LOCKED
+         ) AS orphan LIMIT $2
+     )) RETURNING ",
+    waiting_columns!()
+);
+
+/// Calls off what waits for deleted webhooks, at most `limit` deliveries. Nobody is
+/// let go: all of a chain goes.
 pub(super) async fn cancel_orphans(
     conn: &Connection,
     webhooks: &[i64],
     limit: usize,
     now: Timestamp,
 ) -> Result<usize, Failure> {
-    let _ = (conn, webhooks, limit, now);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    let orphans = sql::many(conn, ORPHANS, &[&webhooks, &count(limit)], read_waiting).await?;
+    let why = Ending::CalledOff("its webhook was deleted");
+    attempts::write_unattempted(conn, &orphans, why, now).await?;
+    Ok(orphans.len())
 }
+
+/// Finds deleted webhooks among the lanes. Asking the lanes, and not the
+/// webhooks, finds also what was recorded while a webhook was being deleted.
+pub(super) const ORPHANED_LANES: &str = concat!(
+    lanes!(),
+    " SELECT lanes.webhook FROM lanes JOIN webhooks ON webhooks.key = lanes.webhook
+      WHERE webhooks.deleted_at IS NOT NULL"
+);
 
 /// Deleted webhooks for which something waits.
 pub(super) async fn orphaned_lanes(conn: &Connection) -> Result<Vec<i64>, Failure> {
-    let _ = (conn);
-    Err(Failure::Unavailable("not written yet".to_owned()))
+    sql::many(conn, ORPHANED_LANES, &[], |row| get(row, 0)).await
 }

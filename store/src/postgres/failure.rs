@@ -15,6 +15,12 @@ pub(super) enum Failure {
     Unavailable(String),
     /// A row can't be understood.
     Corrupt(String),
+    /// Another transaction was first; the same one, run again, sees that.
+    Overtaken,
+    /// This process is no node any more: its lease has passed.
+    LeaseLost,
+    /// There is no partition for the new keys yet.
+    NoPartition,
 }
 
 impl From<tokio_postgres::Error> for Failure {
@@ -53,13 +59,17 @@ impl Failure {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Sql(error) => error.code(),
-            Self::Unavailable(_) | Self::Corrupt(_) => None,
+            _ => None,
         }
     }
 
     /// Whether the same transaction may well succeed when it is tried again.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+        matches!(self, Self::Overtaken)
+            || matches!(
+                self.code(),
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+            )
     }
 
     /// Whether every other command would fail in the same way now.
@@ -71,8 +81,8 @@ impl Failure {
                 }
                 None => error.is_closed(),
             },
-            Self::Unavailable(_) => true,
-            Self::Corrupt(_) => false,
+            Self::Unavailable(_) | Self::LeaseLost | Self::NoPartition => true,
+            Self::Corrupt(_) | Self::Overtaken => false,
         }
     }
 }
@@ -82,6 +92,9 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Sql(error) => f.write_str(&text(error)),
             Self::Unavailable(what) | Self::Corrupt(what) => f.write_str(what),
+            Self::Overtaken => f.write_str("others were first each time it was tried"),
+            Self::LeaseLost => f.write_str("this process was taken for gone, and has to start anew"),
+            Self::NoPartition => f.write_str("there is no room for new keys yet"),
         }
     }
 }
@@ -98,7 +111,9 @@ pub(super) fn text(error: &tokio_postgres::Error) -> String {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match &failure {
-            Failure::Unavailable(what) => Self::Unavailable(what.clone()),
+            Failure::Unavailable(_) | Failure::Overtaken | Failure::LeaseLost | Failure::NoPartition => {
+                Self::Unavailable(failure.to_string())
+            }
             Failure::Corrupt(what) => Self::Corrupt(what.clone()),
             Failure::Sql(error) => match error.code().map(SqlState::code) {
                 // Values and constraints that don't fit, and statements that the

@@ -1,7 +1,7 @@
 //! Opens the database: its URL, the connections and their settings, and TLS.
 
 use std::str::FromStr as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -168,13 +168,15 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// The connections, made when they are needed.
-pub(super) fn pool(target: &Target, options: &Options) -> Result<Pool, OpenError> {
+/// The connections, made when they are needed. `process` is what this process is
+/// called on each of them, once that is known.
+pub(super) fn pool(target: &Target, options: &Options, process: Process) -> Result<Pool, OpenError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
     let settings = target.settings.clone();
     let prepare = Hook::async_fn(move |conn: &mut Connection, _| {
-        let settings = settings.clone();
+        let name = process.get().map_or("", String::as_str);
+        let settings = format!("{settings}; SET callboard.process = '{name}'");
         Box::pin(async move { conn.batch_execute(&settings).await.map_err(HookError::Backend) })
     });
     Pool::builder(manager)
@@ -188,10 +190,18 @@ pub(super) fn pool(target: &Target, options: &Options) -> Result<Pool, OpenError
         .map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
-/// Makes sure that the server will do, and that the schema is there.
-pub(super) async fn prepare(conn: &Connection, schema: Option<&str>) -> Result<(), OpenError> {
+/// What a process is called where it signals and claims: a UUID of the server's.
+pub(super) type Process = Arc<OnceLock<String>>;
+
+/// Makes sure that the server will do, and that the schema is there. Returns the
+/// schema's name, and names the process.
+pub(super) async fn prepare(
+    conn: &Connection,
+    schema: Option<&str>,
+    process: &Process,
+) -> Result<String, OpenError> {
     let version = "SELECT current_setting('server_version_num')::integer / 10000,
-        current_setting('server_version'), current_schema()::text";
+        current_setting('server_version'), current_schema()::text, gen_random_uuid()::text";
     if let Some(schema) = schema {
         let make = format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema));
         conn.batch_execute(&make).await.map_err(|error| refused(&error))?;
@@ -201,10 +211,10 @@ pub(super) async fn prepare(conn: &Connection, schema: Option<&str>) -> Result<(
     if major.unsigned_abs() < OLDEST {
         return Err(OpenError::OldServer { found, wanted: OLDEST });
     }
-    match schema {
-        Some(_) => Ok(()),
-        None => Err(OpenError::Unreachable("search_path names no schema that exists".to_owned())),
-    }
+    let name = process.get_or_init(|| row.get(3));
+    let named = format!("SET callboard.process = '{name}'");
+    conn.batch_execute(&named).await.map_err(|error| refused(&error))?;
+    schema.ok_or_else(|| OpenError::Unreachable("search_path names no schema that exists".to_owned()))
 }
 
 /// Why the server did not do it.

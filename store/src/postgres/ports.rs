@@ -310,6 +310,6 @@ impl UpkeepStore for PostgresStore {
 #[async_trait]
 impl SignalStore for PostgresStore {
     async fn next_signals(&self) -> Vec<Signal> {
-        self.signals.next().await
+        self.signals.heard().next().await
     }
 }

@@ -53,12 +53,13 @@ pub(super) async fn walk(
         .filter(|one| selects(selection, one.state, one.attempts))
         .map(|one| (one.delivery, one.attempts))
         .collect();
-    if selected.len() > most {
-        // The first that is not taken any more is where the next piece starts.
-        let next = selected[most].0;
-        selected.truncate(most);
-        let looked_at = candidates.partition_point(|key| *key < next);
-        return Ok(Piece { selected, looked_at, next: Some(next) });
+    selected.truncate(most);
+    if let Some((last, _)) = selected.last().filter(|_| selected.len() == most) {
+        // Nothing is looked at behind the last that is taken.
+        let looked_at = candidates.partition_point(|key| key <= last);
+        if let Some(next) = candidates.get(looked_at) {
+            return Ok(Piece { looked_at, next: Some(*next), selected });
+        }
     }
     let next = candidates.last().filter(|_| candidates.len() == limit).map(|last| last + 1);
     Ok(Piece { selected, looked_at: candidates.len(), next })

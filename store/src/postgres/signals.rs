@@ -1,27 +1,185 @@
-//! Hears what other nodes did, and tells them what this one did.
+//! Hears what other processes did, and tells them what this one did.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_domain::id::{TenantKey, WebhookKey};
 use callboard_domain::store::Signal;
+use deadpool_postgres::Pool;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinHandle;
+use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use super::failure::Failure;
+use super::nodes::Node;
 use super::open::Target;
 use super::sql::{self, Connection};
 
-/// What was heard.
-pub(super) struct Signals;
+/// Most signals that wait to be looked at; more say only that there were some.
+const MOST: usize = 1_024;
 
-impl Signals {
-    /// Starts to listen.
-    pub(super) async fn start(target: Target) -> Result<Self, Failure> {
-        let _ = (target.config, target.tls, target.settings);
-        std::future::ready(Ok(Self)).await
+/// How long to wait before listening again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long new events are collected before others are told of them.
+const COLLECTED: Duration = Duration::from_millis(100);
+
+/// Signals that wait to be looked at.
+#[derive(Clone, Default)]
+pub(super) struct Heard(Arc<(Mutex<Vec<Signal>>, Notify)>);
+
+impl Heard {
+    pub(super) fn push(&self, signal: Signal) {
+        let (waiting, wake) = &*self.0;
+        let mut waiting = waiting.lock();
+        if waiting.len() >= MOST {
+            waiting.clear();
+            waiting.push(Signal::MissedSome);
+        }
+        if !waiting.contains(&signal) {
+            waiting.push(signal);
+        }
+        wake.notify_one();
     }
-
-    pub(super) fn stop(&self) {}
 
     /// Waits for the next signals.
     pub(super) async fn next(&self) -> Vec<Signal> {
-        std::future::pending().await
+        let (waiting, wake) = &*self.0;
+        loop {
+            let heard = std::mem::take(&mut *waiting.lock());
+            if !heard.is_empty() {
+                return heard;
+            }
+            wake.notified().await;
+        }
+    }
+}
+
+/// Who listens and who tells.
+pub(super) struct Signals {
+    heard: Heard,
+    recorded: Arc<Recorded>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Tenants with events that others were not told of yet.
+#[derive(Default)]
+pub(super) struct Recorded {
+    tenants: Mutex<BTreeSet<i64>>,
+    wake: Notify,
+}
+
+impl Recorded {
+    pub(super) fn note(&self, tenants: impl IntoIterator<Item = i64>) {
+        self.tenants.lock().extend(tenants);
+        self.wake.notify_one();
+    }
+}
+
+/// Whose signals to hear: those of another process, about this schema.
+#[derive(Clone)]
+pub(super) struct Ears {
+    pub(super) process: String,
+    pub(super) schema: String,
+}
+
+impl Signals {
+    /// Starts to listen. What happens from now on is heard.
+    pub(super) async fn start(target: Target, ears: Ears) -> Result<Self, Failure> {
+        let heard = Heard::default();
+        let listening = listen(&target).await?;
+        let task = tokio::spawn(hear(target, ears, listening, heard.clone()));
+        Ok(Self { heard, recorded: Arc::default(), tasks: Mutex::new(vec![task]) })
+    }
+
+    /// Tells others of new events from now on, while there are others.
+    pub(super) fn tell_of_events(&self, pool: &Pool, node: &Arc<Node>) {
+        let task = tell(pool.clone(), Arc::clone(node), Arc::clone(&self.recorded));
+        self.tasks.lock().push(tokio::spawn(task));
+    }
+
+    pub(super) const fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    pub(super) const fn recorded(&self) -> &Arc<Recorded> {
+        &self.recorded
+    }
+
+    pub(super) fn stop(&self) {
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A connection that listens for as long as its client lives.
+type Listening = (Client, UnboundedReceiver<Notification>);
+
+async fn listen(target: &Target) -> Result<Listening, Failure> {
+    let (client, mut connection) = target.config.connect(target.tls.clone()).await?;
+    let (sender, notifications) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        // It ends with the client, or with the connection.
+        while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message
+                && sender.send(notification).is_err()
+            {
+                return;
+            }
+        }
+    });
+    client.batch_execute("LISTEN callboard").await?;
+    Ok((client, notifications))
+}
+
+async fn hear(target: Target, ears: Ears, listening: Listening, heard: Heard) {
+    let (mut _client, mut notifications) = listening;
+    loop {
+        while let Some(notification) = notifications.recv().await {
+            if let Some(signal) = ears.understand(notification.payload()) {
+                heard.push(signal);
+            }
+        }
+        tracing::warn!("the connection that hears of other processes was lost; it is made anew");
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            if let Ok(listening) = listen(&target).await {
+                (_client, notifications) = listening;
+                break;
+            }
+        }
+        heard.push(Signal::MissedSome);
+    }
+}
+
+impl Ears {
+    /// What a payload says: the process, what happened, and the schema.
+    fn understand(&self, payload: &str) -> Option<Signal> {
+        let rest = payload.strip_suffix(&self.schema)?.strip_suffix(' ')?;
+        let mut words = rest.split(' ');
+        if words.next()? == self.process {
+            return None;
+        }
+        let kind = words.next()?;
+        let mut number = || words.next()?.parse().ok();
+        match kind {
+            "webhook" => {
+                Some(Signal::WebhookChanged { tenant: TenantKey(number()?), webhook: WebhookKey(number()?) })
+            }
+            "events" => Some(Signal::EventsRecorded { tenant: TenantKey(number()?) }),
+            "due" => Some(Signal::WorkDue),
+            _ => None,
+        }
     }
 }
 
@@ -32,6 +190,63 @@ pub(super) async fn webhook_changed(
     tenant: TenantKey,
     webhook: WebhookKey,
 ) -> Result<(), Failure> {
-    let sql = "SELECT signal(0, $1)";
-    sql::run(conn, sql, &[&format!("webhook {} {}", tenant.0, webhook.0)]).await.map(drop)
+    signal(conn, &format!("webhook {} {}", tenant.0, webhook.0)).await
+}
+
+/// Tells the others, once this transaction is committed, that something is due
+/// that nobody holds.
+pub(super) async fn work_due(conn: &Connection) -> Result<(), Failure> {
+    signal(conn, "due").await
+}
+
+async fn signal(conn: &Connection, kind: &str) -> Result<(), Failure> {
+    sql::run(conn, "SELECT signal($1)", &[&kind]).await.map(drop)
+}
+
+/// Tells the others of new events, apart from the transactions that record them:
+/// the server lets those that signal commit one after the other.
+async fn tell(pool: Pool, node: Arc<Node>, recorded: Arc<Recorded>) {
+    loop {
+        recorded.wake.notified().await;
+        if !node.is_alone() {
+            tokio::time::sleep(COLLECTED).await;
+        }
+        let tenants = std::mem::take(&mut *recorded.tenants.lock());
+        if node.is_alone() {
+            continue;
+        }
+        if let Ok(conn) = pool.get().await {
+            let tenants: Vec<i64> = tenants.into_iter().collect();
+            let sql = "SELECT signal('events ' || tenant) FROM unnest($1::bigint[]) AS tenant";
+            // Whoever does not hear of it looks again by itself, only later.
+            let _ = sql::run(&conn, sql, &[&tenants]).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_others_say_of_this_schema_is_heard() {
+        let ears = Ears { process: "me".to_owned(), schema: "call board".to_owned() };
+        let changed = Signal::WebhookChanged { tenant: TenantKey(3), webhook: WebhookKey(7) };
+        assert_eq!(ears.understand("you webhook 3 7 call board"), Some(changed));
+        assert_eq!(ears.understand("you due call board"), Some(Signal::WorkDue));
+        assert_eq!(ears.understand("me due call board"), None);
+        assert_eq!(ears.understand("you due public"), None);
+        assert_eq!(ears.understand("you webhook x y call board"), None);
+    }
+
+    #[tokio::test]
+    async fn too_many_signals_become_one() {
+        let heard = Heard::default();
+        for tenant in 0..2_000 {
+            heard.push(Signal::EventsRecorded { tenant: TenantKey(tenant) });
+        }
+        let signals = heard.next().await;
+        assert_eq!(signals[0], Signal::MissedSome);
+        assert!(signals.len() <= MOST);
+    }
 }

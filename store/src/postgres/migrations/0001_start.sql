@@ -178,10 +178,13 @@ CREATE TABLE partitions (
     beyond bigint NOT NULL
 );
 
--- One row a webhook and hour; l0 to l15 count attempts by latency class.
+-- Attempts by webhook and hour; l0 to l15 count them by latency class. What is
+-- told is the sum over the shards: batches that run at the same time have one
+-- each, so that none waits for another's commit.
 CREATE TABLE stats (
     webhook bigint NOT NULL,
     bucket bigint NOT NULL,
+    shard integer NOT NULL,
     delivered bigint NOT NULL,
     failed_attempts bigint NOT NULL,
     given_up bigint NOT NULL,
@@ -189,7 +192,7 @@ CREATE TABLE stats (
     l4 bigint NOT NULL, l5 bigint NOT NULL, l6 bigint NOT NULL, l7 bigint NOT NULL,
     l8 bigint NOT NULL, l9 bigint NOT NULL, l10 bigint NOT NULL, l11 bigint NOT NULL,
     l12 bigint NOT NULL, l13 bigint NOT NULL, l14 bigint NOT NULL, l15 bigint NOT NULL,
-    PRIMARY KEY (webhook, bucket)
+    PRIMARY KEY (webhook, bucket, shard)
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000);
 
 -- A job walks from after_key to last_key: a retry of what failed and a replay over
@@ -260,7 +263,8 @@ AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 -- The first half of a lock's number: installations that share a database, and
 -- locks of different kinds, keep out of each other's way. 'keys' guards
 -- next_keys, 'held' names keys that are taken and not yet visible, 'chains' holds
--- places for chains, 'migrations' guards the schema, 'upkeep' the partitions.
+-- places for chains, 'nodes' the nodes that are claiming, 'upkeep' guards what one
+-- node does for all, 'migrations' the schema.
 CREATE FUNCTION lock_place(kind text) RETURNS integer
 LANGUAGE sql STABLE
 AS $$ SELECT hashtext(current_schema() || '/' || kind) $$;
@@ -300,21 +304,24 @@ CREATE FUNCTION settled_before() RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    next bigint;
+    following bigint;
     behind bigint;
 BEGIN
-    SELECT last_value INTO next FROM event_keys;
+    SELECT last_value INTO following FROM event_keys;
     -- Locks show the lower half of a key.
-    SELECT max((next - objid::bigint) & 4294967295) INTO behind FROM pg_locks
+    SELECT max((following - objid::bigint) & 4294967295) INTO behind FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid::bigint = lock_place('held')::bigint & 4294967295
-      AND granted AND (next - objid::bigint) & 4294967295 < 2147483648;
-    RETURN next - coalesce(behind, 0);
+      AND granted AND (following - objid::bigint) & 4294967295 < 2147483648;
+    RETURN following - coalesce(behind, 0);
 END
 $$;
 
--- Tells other nodes of something, once this transaction is committed.
-CREATE FUNCTION signal(node bigint, kind text) RETURNS void
+-- Tells other processes of something, once this transaction is committed.
+CREATE FUNCTION signal(kind text) RETURNS void
 LANGUAGE sql VOLATILE
-AS $$ SELECT pg_notify('callboard', current_schema() || ' ' || node || ' ' || kind) $$;
+AS $$
+    SELECT pg_notify('callboard',
+        coalesce(current_setting('callboard.process', TRUE), '') || ' ' || kind || ' ' || current_schema())
+$$;
