@@ -13,6 +13,7 @@ mod late;
 mod lists;
 mod model;
 mod order;
+mod postgres;
 mod retention;
 mod sqlite;
 mod stats;

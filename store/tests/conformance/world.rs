@@ -46,6 +46,11 @@ impl World {
         Self { store: open(&database, options).await, options, database }
     }
 
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
     /// Closes the database and opens it again.
     pub(crate) async fn restart(&mut self) {
         self.store.close().await;
