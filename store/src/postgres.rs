@@ -29,6 +29,8 @@ mod missing;
 mod nodes;
 mod open;
 mod partitions;
+#[cfg(test)]
+mod plans;
 mod ports;
 mod quantities;
 mod replay;

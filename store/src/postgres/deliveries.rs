@@ -47,9 +47,9 @@ pub(super) const SUMMARIES: &str = standings!(
 pub(super) const STANCES: &str = standings!(
     "coalesce(pending.attempts, last.number), pending.tries, last.state",
     "WHERE coalesce(pending.event, last.event) IS NOT NULL
-       AND (($2::text IS NULL AND $3::text IS NULL) OR EXISTS (
-           SELECT FROM events WHERE key = coalesce(pending.event, last.event)
-              AND ($2 IS NULL OR type = $2) AND ($3 IS NULL OR subject = $3)
+       AND (($2::text IS NULL AND $3::text IS NULL) OR (
+           SELECT ($2 IS NULL OR type = $2) AND ($3 IS NULL OR subject = $3)
+           FROM events WHERE key = coalesce(pending.event, last.event)
        ))
      ORDER BY wanted.place"
 );

@@ -13,7 +13,8 @@ use crate::rows::packed::pack_one;
 use crate::rows::{BEHIND, micros};
 
 /// Whether a webhook, told as it stands among those of an event and by its key, has
-/// a delivery of a row of events: one that was made with it, or an echo.
+/// a delivery of a row of events: one that was made with it, or an echo. EXISTS
+/// would leave it to the planner to read every echo of the webhook first.
 macro_rules! heard {
     ($packed:literal, $webhook:literal) => {
         concat!(
@@ -26,12 +27,12 @@ macro_rules! heard {
             $packed,
             "
                 ))
-                OR EXISTS (
-                    SELECT FROM late_deliveries AS late
+                OR (
+                    SELECT TRUE FROM late_deliveries AS late
                     WHERE late.origin = events.key AND late.webhook = ",
             $webhook,
             "
-                )
+                ) IS NOT NULL
             )"
         )
     };
@@ -41,7 +42,7 @@ pub(super) use heard;
 /// Those of some events that a webhook has no delivery of.
 pub(super) const UNHEARD: &str = concat!(
     "SELECT events.key FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (event, place)
-         JOIN events ON events.key = wanted.event
+         CROSS JOIN LATERAL (SELECT * FROM events WHERE key = wanted.event LIMIT 1) AS events
      WHERE events.tenant = $2 AND events.origin IS NULL AND NOT ",
     heard!("$3::bytea", "$4"),
     " ORDER BY wanted.place"
@@ -53,8 +54,9 @@ pub(super) const UNHEARD: &str = concat!(
 pub(super) const ADD: &str = "WITH held AS MATERIALIZED (
         SELECT events.*, missed.place
         FROM unnest($1::bigint[]) WITH ORDINALITY AS missed (event, place)
-            JOIN events ON events.key = missed.event
-        ORDER BY missed.place FOR KEY SHARE OF events
+            CROSS JOIN LATERAL (
+                SELECT * FROM events WHERE key = missed.event LIMIT 1 FOR KEY SHARE
+            ) AS events
     ), added AS (
         INSERT INTO late_deliveries (origin, webhook, event, delivery)
         SELECT key, $3::bigint, $4::bigint + place - 1, $5::bigint + place - 1 FROM held
@@ -62,19 +64,19 @@ pub(super) const ADD: &str = "WITH held AS MATERIALIZED (
         RETURNING origin, event, delivery, ($2::bigint[])[delivery - $5 + 1] AS chain
     ), echoes AS (
         INSERT INTO events (key, tenant, accepted_at, first_delivery, id, type, subject, webhooks, body, origin)
-        SELECT event, tenant, $6::bigint, delivery, id, type, subject, $7::bytea, '', origin
-        FROM added JOIN LATERAL (
-            SELECT tenant, id, type, subject FROM held WHERE held.place = delivery - $5 + 1
-        ) AS origin_row ON TRUE
+        SELECT event, tenant, $6::bigint, delivery, id, type, subject, $7::bytea, '', added.origin
+        FROM added JOIN held ON held.place = delivery - $5 + 1
     )
     INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
     SELECT delivery, event, $3::bigint, CASE
             WHEN chain = 0 THEN $8::bigint
-            WHEN row_number() OVER (PARTITION BY chain ORDER BY delivery) > 1
-                OR EXISTS (SELECT FROM pending WHERE pending.chain = added.chain AND pending.chain <> 0) THEN $9::bigint
+            WHEN waits OR row_number() OVER (PARTITION BY chain ORDER BY delivery) > 1 THEN $9::bigint
             ELSE $8
         END, 0, 0, chain
-    FROM added ORDER BY delivery";
+    FROM added LEFT JOIN LATERAL (
+        SELECT TRUE AS waits FROM pending WHERE pending.chain = added.chain AND pending.chain <> 0 LIMIT 1
+    ) AS others ON TRUE
+    ORDER BY delivery";
 
 /// Makes late deliveries, due at once, of those events that the webhook has none
 /// of. Tells how many. Nothing may have been locked before but a job.

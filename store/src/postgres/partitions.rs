@@ -22,6 +22,8 @@ pub(super) struct Room {
 struct Table {
     name: &'static str,
     keys: &'static str,
+    /// Columns by which rows of one owner among many are looked up.
+    lookups: &'static [&'static str],
     /// Keys of a new partition.
     size: i64,
     /// The first key without a partition.
@@ -30,11 +32,16 @@ struct Table {
 
 impl Room {
     pub(super) fn new(options: &Options) -> Self {
-        let table =
-            |name, keys, size: i64| Table { name, keys, size: size.max(1), beyond: AtomicI64::new(0) };
+        let table = |name, keys, lookups, size: i64| Table {
+            name,
+            keys,
+            lookups,
+            size: size.max(1),
+            beyond: AtomicI64::new(0),
+        };
         Self {
-            events: table("events", "event_keys", options.events_a_partition),
-            deliveries: table("attempts", "delivery_keys", options.deliveries_a_partition),
+            events: table("events", "event_keys", &["tenant", "type", "subject"], options.events_a_partition),
+            deliveries: table("attempts", "delivery_keys", &["webhook"], options.deliveries_a_partition),
         }
     }
 
@@ -80,6 +87,12 @@ impl Table {
                  ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({beyond}) TO ({next})"
             );
             conn.batch_execute(&made).await?;
+            for column in self.lookups {
+                // Where one owner has nearly all rows, the planner would else read
+                // all of them for another one that has none.
+                let many = format!("ALTER TABLE {name} ALTER COLUMN {column} SET (n_distinct = 100000)");
+                conn.batch_execute(&many).await?;
+            }
             let known = "INSERT INTO partitions (name, parent, first, beyond) VALUES ($1, $2, $3, $4)";
             sql::run(conn, known, &[&name, &parent, &beyond, &next]).await?;
             beyond = next;

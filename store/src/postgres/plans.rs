@@ -1,0 +1,116 @@
+//! Asks PostgreSQL how it would run the statements that must cost the same at any
+//! size, so that a change that makes one of them read a whole table is seen. It is
+//! asked before there is anything, when the statistics say that there is nothing,
+//! and when they say that there is much: a plan may live long.
+
+use std::fmt::Write as _;
+
+use callboard_testing::TestDatabase;
+
+use super::sql::Connection;
+use super::{delivery_list, echoes, event_list, jobs, missing, stream, timeline, webhooks};
+
+/// Statements, and what they look rows up by.
+const STATEMENTS: &[(&str, &[&str])] = &[
+    (timeline::FIRST_AFTER, &["(key > $1)"]),
+    (timeline::FIRST_SINCE, &["(key >= (halving_1.low + ((halving_1.high - halving_1.low) / 2)))"]),
+    (event_list::ALL, &["((tenant = $1) AND (key >= $2) AND (key < $3))"]),
+    (event_list::OF_TYPE, &["((tenant = $1) AND (type = $5) AND (key >= $2) AND (key < $3))"]),
+    (event_list::ABOUT, &["((tenant = $1) AND (subject = $5) AND (key >= $2) AND (key < $3))"]),
+    (event_list::ABOUT_AND_TYPE, &["((tenant = $1) AND (subject = $5) AND (key >= $2) AND (key < $3))"]),
+    (missing::ALL, &["((tenant = $1) AND (key >= $2) AND (key < $3))"]),
+    (missing::OF_TYPE, &["((tenant = $1) AND (type = $7) AND (key >= $2) AND (key < $3))"]),
+    (missing::ABOUT, &["((tenant = $1) AND (subject = $7) AND (key >= $2) AND (key < $3))"]),
+    (missing::ABOUT_AND_TYPE, &["((tenant = $1) AND (subject = $7) AND (key >= $2) AND (key < $3))"]),
+    (stream::ALL, &["((tenant = $1) AND (key >= $2) AND (key < $3))"]),
+    (stream::HEARD, &["((webhook = $5) AND (delivery >= $6))"]),
+    (delivery_list::ALL, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
+    (delivery_list::ALL_UPWARDS, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
+    (delivery_list::QUEUED, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
+    (delivery_list::FAILED, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
+    (
+        super::deliveries::SUMMARIES,
+        &["(delivery = wanted.delivery)", "(key = COALESCE(pending.event, attempts.event))"],
+    ),
+    (
+        super::deliveries::STANCES,
+        &["(delivery = wanted.delivery)", "(key = COALESCE(pending.event, attempts.event))"],
+    ),
+    (super::deliveries::LOG, &["(delivery = $1)"]),
+    (echoes::UNHEARD, &["(key = wanted.event)", "(origin = events.key)"]),
+    (echoes::ADD, &["(key = missed.event)", "(chain = added.chain)"]),
+    (echoes::DELIVERIES, &["((origin = $1) AND (delivery >= $2))"]),
+    (jobs::FAILED, &["(webhook = $1)"]),
+    (jobs::NEXT_FAILED, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
+    (webhooks::COUNT_IN, &["((tenant = $1) AND (dialect = $2))"]),
+    (webhooks::OLDEST_IN, &["((tenant = $1) AND (dialect = $2))", "(webhook = webhooks.key)"]),
+    (webhooks::NEWEST_IN, &["((tenant = $1) AND (dialect = $2))", "(webhook = webhooks.key)"]),
+];
+
+/// What sorts few rows, because only so many were read.
+const SORTS: &[&str] = &[
+    stream::HEARD,
+    delivery_list::ALL,
+    delivery_list::ALL_UPWARDS,
+    super::deliveries::SUMMARIES,
+    super::deliveries::STANCES,
+    super::deliveries::LOG,
+    webhooks::OLDEST_IN,
+    webhooks::NEWEST_IN,
+    echoes::UNHEARD,
+    echoes::ADD,
+];
+
+async fn plan(conn: &Connection, sql: &str) -> String {
+    let parameters = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
+    let values = vec!["NULL"; parameters].join(", ");
+    let values = if values.is_empty() { String::new() } else { format!("({values})") };
+    conn.batch_execute(&format!("PREPARE asked AS {sql}")).await.expect(sql);
+    let rows = conn.query(&format!("EXPLAIN (COSTS OFF) EXECUTE asked{values}"), &[]).await.expect(sql);
+    conn.batch_execute("DEALLOCATE asked").await.expect("no statement");
+    rows.iter().fold(String::new(), |mut plan, row| {
+        let _ = writeln!(plan, "{}", row.get::<_, &str>(0));
+        plan
+    })
+}
+
+async fn check(conn: &Connection, when: &str) {
+    for (sql, conditions) in STATEMENTS {
+        let plan = plan(conn, sql).await;
+        for condition in *conditions {
+            let used = |line: &str| line.contains("Index Cond: ") && line.contains(condition);
+            assert!(plan.lines().any(used), "{when}: {sql}\n{plan}");
+        }
+        // Tables that are small for ever are those without an index to use.
+        assert!(!plan.contains("Seq Scan on"), "{when}: {sql}\n{plan}");
+        assert!(SORTS.contains(sql) || !plan.contains("Sort"), "{when}: {sql}\n{plan}");
+    }
+}
+
+/// Much for few: of two tenants, two webhooks and two types.
+const FILLED: &str = "
+    INSERT INTO events (key, tenant, accepted_at, first_delivery, id, type, subject, webhooks, body)
+    SELECT key, key % 2, key, key, key, key % 2, key % 2, '\\x01000000', 'x' FROM generate_series(1, 3900) AS key;
+    INSERT INTO attempts (delivery, event, webhook, started_at, duration_us, number, state)
+    SELECT key, key, key % 2, 1, 1, 1, 2 + key % 2 FROM generate_series(1, 3900) AS key;
+    INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
+    SELECT key, key, key % 2, 1, 0, 0, key % 2 FROM generate_series(1, 3900) AS key;
+    INSERT INTO late_deliveries (origin, webhook, event, delivery)
+    SELECT key, 1, key + 1000, key + 1000 FROM generate_series(1, 1000) AS key;
+    ANALYZE";
+
+#[tokio::test]
+async fn statements_use_their_index_whatever_the_statistics_say() {
+    let database = TestDatabase::postgres();
+    let options =
+        super::Options { events_a_partition: 2_000, deliveries_a_partition: 2_000, ..Default::default() };
+    let store = super::open(database.url(), options).await.expect("a database");
+    let conn = store.pool.get().await.expect("a connection");
+    // It leaves out what holds nothing for these values, which are none.
+    conn.batch_execute("SET enable_partition_pruning = off").await.expect("a setting");
+    check(&conn, "nothing is known").await;
+    conn.batch_execute("ANALYZE").await.expect("statistics");
+    check(&conn, "known to be empty").await;
+    conn.batch_execute(FILLED).await.expect("rows");
+    check(&conn, "known to be filled").await;
+}
