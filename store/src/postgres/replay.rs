@@ -53,12 +53,12 @@ pub(super) async fn walk(
         .filter(|one| selects(selection, one.state, one.attempts))
         .map(|one| (one.delivery, one.attempts))
         .collect();
-    selected.truncate(most);
-    if let Some((last, _)) = selected.last().filter(|_| selected.len() == most) {
-        // Nothing is looked at behind the last that is taken.
-        let looked_at = candidates.partition_point(|key| key <= last);
+    let last = most.checked_sub(1).and_then(|last| selected.get(last)).map(|(delivery, _)| *delivery);
+    if let Some(last) = last {
+        let looked_at = candidates.partition_point(|delivery| *delivery <= last);
         if let Some(next) = candidates.get(looked_at) {
-            return Ok(Piece { looked_at, next: Some(*next), selected });
+            selected.truncate(most);
+            return Ok(Piece { selected, looked_at, next: Some(*next) });
         }
     }
     let next = candidates.last().filter(|_| candidates.len() == limit).map(|last| last + 1);
