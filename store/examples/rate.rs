@@ -1,7 +1,7 @@
 //! Measures how many events a second are recorded and finished durably:
-//! `cargo run --release -p callboard-store --example rate -- DIRECTORY [DELIVERIES [SECONDS [WRITERS]]]`.
+//! `cargo run --release -p callboard-store --example rate -- URL [DELIVERIES [SECONDS [WRITERS]]]`.
+//! The URL is that of an empty database, such as `sqlite:/tmp/rate.db`.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,6 @@ use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId, WebhookKe
 use callboard_domain::signing::{Scheme, Secret};
 use callboard_domain::store::{NewDelivery, NewEvent, NewWebhook, Order, Recorded, Store};
 use callboard_domain::webhook::{Status, read_settings};
-use callboard_store::sqlite::{self, Options};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -22,14 +21,13 @@ type Outcomes<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> Outcomes<()> {
     let mut arguments = std::env::args().skip(1);
-    let directory = arguments.next().ok_or("usage: rate DIRECTORY [DELIVERIES [SECONDS [WRITERS]]]")?;
+    let url = arguments.next().ok_or("usage: rate URL [DELIVERIES [SECONDS [WRITERS]]]")?;
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
     let (deliveries, seconds, writers) = (number(1)?, number(10)?, number(64)?);
-    let store: Arc<dyn Store> =
-        Arc::new(sqlite::open(&Path::new(&directory).join("rate.db"), Options::default())?);
+    let store: Arc<dyn Store> = callboard_store::open(&url).await?;
     let clock = Arc::new(SystemClock::new());
     let tenant = store.create_tenant("bench".parse()?, "Bench".to_owned(), None, clock.now()).await?;
-    let tenant = tenant.ok_or("rate.db exists already; choose an empty directory")?.key;
+    let tenant = tenant.ok_or("the database is in use already; choose an empty one")?.key;
     let mut webhooks = Vec::new();
     for seed in 0..deliveries {
         webhooks.push(webhook(&*store, tenant, seed, clock.now()).await?);
