@@ -197,6 +197,10 @@ fn read_text(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<S
         faults.member(name, format_args!("must be 1 to {MAX_TEXT} bytes long, not {}", text.len()));
         return None;
     }
+    if text.contains('\0') {
+        // Databases don't keep it in a text.
+        faults.member(name, "may not contain the character U+0000");
+    }
     Some(text)
 }
 

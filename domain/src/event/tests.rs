@@ -43,6 +43,12 @@ fn only_type_and_subject_are_required() {
 }
 
 #[test]
+fn what_databases_do_not_keep_in_a_text_is_refused() {
+    let faults = read(r#"{"type": "shop.updated", "subject": {"id": "1\u00002"}}"#).expect_err("a fault");
+    assert!(format!("{faults:?}").contains("U+0000"), "{faults:?}");
+}
+
+#[test]
 fn every_fault_is_named_at_once() {
     let body = r#"{"id": "a.b", "type": "order.sold", "occurred_at": "yesterday", "subject": {"name": 3, "x": 1},
         "related": {"tickets": [], "event": [1]}, "actor": 5, "action": {}, "data": [], "changes": 1, "extra": 1}"#;

@@ -52,7 +52,7 @@ pub(super) const OCCUPIED: &str = "SELECT chain FROM unnest($1::bigint[]) AS ask
 pub(super) async fn of_ended(conn: &Connection, ended: &[(i64, i64)]) -> Result<Vec<i64>, Failure> {
     let (webhooks, events): (Vec<i64>, Vec<i64>) = ended.iter().copied().unzip();
     let sql = "SELECT ended.webhook,
-            CASE WHEN webhooks.settings::json ->> 'ordering' = 'subject' THEN events.subject END
+            CASE WHEN (webhooks.settings::json -> 'ordering')::text = '\"subject\"' THEN events.subject END
         FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS ended (webhook, event, place)
         LEFT JOIN webhooks ON webhooks.key = ended.webhook LEFT JOIN events ON events.key = ended.event
         ORDER BY ended.place";

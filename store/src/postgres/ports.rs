@@ -27,6 +27,11 @@ use super::{
 use crate::rows::attempts::details;
 use crate::rows::settings_text;
 
+/// Whether no row holds such a text: the server has no texts with U+0000.
+pub(super) fn is_never_stored(text: Option<&String>) -> bool {
+    text.is_some_and(|text| text.contains('\0'))
+}
+
 #[async_trait]
 impl EventStore for PostgresStore {
     async fn record_events(
@@ -48,6 +53,9 @@ impl EventStore for PostgresStore {
         filter: EventFilter,
         page: Page,
     ) -> Result<Listed<StoredEvent>> {
+        if is_never_stored(filter.subject_id.as_ref()) || is_never_stored(filter.type_name.as_ref()) {
+            return Ok(Listed { items: Vec::new(), next: None });
+        }
         reading!(&self.pool, |conn| event_list::list(conn, tenant, &filter, page))
     }
 
@@ -112,6 +120,9 @@ impl DeliveryStore for PostgresStore {
         filter: DeliveryFilter,
         page: Page,
     ) -> Result<Listed<DeliverySummary>> {
+        if is_never_stored(filter.subject_id.as_ref()) || is_never_stored(filter.type_name.as_ref()) {
+            return Ok(Listed { items: Vec::new(), next: None });
+        }
         reading!(&self.pool, |conn| delivery_list::list(conn, webhook, &filter, page))
     }
 

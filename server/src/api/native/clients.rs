@@ -73,8 +73,9 @@ fn read(text: &str) -> Result<(String, Scopes), Problem> {
         let name = members.string("name", &mut faults);
         if members.get("name").is_none() {
             faults.member("name", "is required: what people call the client");
-        } else if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255) {
-            faults.member("name", "must be 1 to 255 bytes long");
+        } else if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255 || name.contains('\0'))
+        {
+            faults.member("name", "must be 1 to 255 bytes long, without U+0000");
         }
         let words: Option<Vec<String>> =
             members.get("scopes").and_then(|raw| serde_json::from_str(raw.get()).ok());

@@ -77,8 +77,8 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
         let id = members.string("id", &mut faults);
         let id = id.and_then(|id| id.parse().map_err(|fault| faults.member("id", fault)).ok());
         let name = members.string("name", &mut faults);
-        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255) {
-            faults.member("name", "must be 1 to 255 bytes long");
+        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255 || name.contains('\0')) {
+            faults.member("name", "must be 1 to 255 bytes long, without U+0000");
         }
         let given = members.iter().any(|(name, _)| name == "retention_seconds");
         let retention = members.get("retention_seconds").and_then(|raw| {
