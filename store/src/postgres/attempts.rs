@@ -38,7 +38,7 @@ struct Finished<'a> {
 pub(super) type Counted = HashMap<(i64, i64), Counts>;
 
 /// The chains of deliveries that wait.
-const CHAINS: &str = "SELECT chain FROM pending WHERE delivery = ANY($1) AND chain <> 0";
+pub(super) const CHAINS: &str = "SELECT chain FROM pending WHERE delivery = ANY($1) AND chain <> 0";
 
 /// Writes down what several callers bring, and tells each the lanes in which
 /// something is due now that waited behind one of its own.
@@ -144,10 +144,13 @@ async fn move_on(conn: &Connection, round: &[Finished<'_>]) -> Result<HashMap<i6
 
 /// What is known of attempts that their deliveries no longer waited for: nothing
 /// where the event is gone.
-const LATE: &str = "SELECT given.delivery, attempts.state, attempts.cause
+pub(super) const LATE: &str = "SELECT given.delivery, written.state, written.cause
     FROM unnest($1::bigint[], $2::bigint[], $3::integer[]) AS given (event, delivery, number)
-    JOIN events ON events.key = given.event
-    LEFT JOIN attempts ON attempts.delivery = given.delivery AND attempts.number = given.number";
+    CROSS JOIN LATERAL (SELECT FROM events WHERE key = given.event LIMIT 1) AS event
+    LEFT JOIN LATERAL (
+        SELECT state, cause FROM attempts
+        WHERE attempts.delivery = given.delivery AND attempts.number = given.number LIMIT 1
+    ) AS written ON TRUE";
 
 async fn write_late(conn: &Connection, late: &[&Finished<'_>], counted: &mut Counted) -> Result<(), Failure> {
     let events: Vec<i64> = late.iter().map(|finished| finished.attempt.event.0).collect();

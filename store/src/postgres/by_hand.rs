@@ -93,13 +93,15 @@ pub(super) async fn revive(
 
 /// Lets deliveries wait again, but for those that do already, or were attempted
 /// since.
-const REVIVE: &str = "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
+pub(super) const REVIVE: &str =
+    "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
     SELECT delivery, event, webhook, due_at, number, 0, chain
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[])
         AS ended (delivery, event, webhook, due_at, number, chain)
-    WHERE NOT EXISTS (
-        SELECT 1 FROM attempts WHERE attempts.delivery = ended.delivery AND attempts.number > ended.number
-    )
+    WHERE (
+        SELECT attempts.number FROM attempts WHERE attempts.delivery = ended.delivery
+          AND attempts.number > ended.number LIMIT 1
+    ) IS NULL
     ON CONFLICT DO NOTHING RETURNING delivery";
 
 fn code(state: i64) -> i16 {
@@ -164,8 +166,8 @@ pub(super) async fn cancel_orphans(
 /// webhooks, finds also what was recorded while a webhook was being deleted.
 pub(super) const ORPHANED_LANES: &str = concat!(
     lanes!(),
-    " SELECT lanes.webhook FROM lanes JOIN webhooks ON webhooks.key = lanes.webhook
-      WHERE webhooks.deleted_at IS NOT NULL"
+    " SELECT lanes.webhook FROM lanes
+      WHERE (SELECT deleted_at FROM webhooks WHERE webhooks.key = lanes.webhook) IS NOT NULL"
 );
 
 /// Deleted webhooks for which something waits.

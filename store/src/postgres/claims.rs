@@ -23,13 +23,15 @@ pub(super) struct Claiming {
     pub(super) max_bytes: usize,
 }
 
-/// Every lane in turn, at the cost of one step of the index a lane.
+/// Every lane in turn, at the cost of one step of the index a lane. Rows of no
+/// webhook have keys below 0.
 macro_rules! lanes {
     () => {
         "WITH RECURSIVE lanes (webhook) AS (
-             SELECT min(webhook) FROM pending
+             (SELECT webhook FROM pending WHERE webhook > 0 ORDER BY webhook LIMIT 1)
              UNION ALL
-             SELECT (SELECT min(webhook) FROM pending WHERE pending.webhook > lanes.webhook)
+             SELECT (SELECT webhook FROM pending WHERE pending.webhook > lanes.webhook
+                     ORDER BY webhook LIMIT 1)
              FROM lanes WHERE lanes.webhook IS NOT NULL
          )"
     };
@@ -54,8 +56,9 @@ pub(super) const DUE: &str = "SELECT lane.place, due.delivery, due.event, due.at
     ORDER BY lane.place, due.due_at, due.delivery";
 
 /// When the first of each of some lanes is due.
-pub(super) const NEXT_DUE: &str =
-    "SELECT (SELECT min(due_at) FROM pending WHERE pending.webhook = lane.webhook)
+pub(super) const NEXT_DUE: &str = "SELECT (
+        SELECT due_at FROM pending WHERE pending.webhook = lane.webhook ORDER BY due_at LIMIT 1
+    )
     FROM unnest($1::bigint[]) WITH ORDINALITY AS lane (webhook, place) ORDER BY lane.place";
 
 /// A delivery that may be claimed.
@@ -201,7 +204,9 @@ pub(super) async fn release(conn: &Connection, node: i64, asked: &[&Releasing]) 
 /// Every lane with the time when its first delivery is due.
 pub(super) const WAITING: &str = concat!(
     lanes!(),
-    " SELECT webhook, (SELECT min(due_at) FROM pending WHERE pending.webhook = lanes.webhook)
+    " SELECT webhook, (
+          SELECT due_at FROM pending WHERE pending.webhook = lanes.webhook ORDER BY due_at LIMIT 1
+      )
       FROM lanes WHERE webhook IS NOT NULL"
 );
 

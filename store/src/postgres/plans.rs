@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use callboard_testing::TestDatabase;
 
 use super::sql::Connection;
+use super::{attempts, by_hand, chains, claims, stats};
 use super::{delivery_list, echoes, event_list, jobs, missing, stream, timeline, webhooks};
 
 /// Statements, and what they look rows up by.
@@ -37,6 +38,22 @@ const STATEMENTS: &[(&str, &[&str])] = &[
         &["(delivery = wanted.delivery)", "(key = COALESCE(pending.event, attempts.event))"],
     ),
     (super::deliveries::LOG, &["(delivery = $1)"]),
+    (claims::DUE, &["((webhook = lane.webhook) AND (due_at <= $3))", "(key = due.event)"]),
+    (claims::NEXT_DUE, &["(webhook = lane.webhook)"]),
+    (claims::WAITING, &["(webhook = lanes.webhook)"]),
+    (claims::END_LEASES, &["(delivery = leased.delivery)", "(key = pending.event)"]),
+    (attempts::CHAINS, &["(delivery = ANY ($1))"]),
+    (attempts::MOVE_ON, &["(delivery = given_1.delivery)", "(delivery = given_2.delivery)"]),
+    (attempts::LATE, &["((delivery = given.delivery) AND (number = given.number))", "(key = given.event)"]),
+    (chains::OCCUPIED, &["(chain = asked.chain)"]),
+    (
+        chains::FIRST,
+        &["((chain = asked.chain) AND (due_at = $2))", "((chain = asked.chain) AND (due_at < $2))"],
+    ),
+    (by_hand::ORPHANS, &["(webhook = deleted.webhook)", "(delivery = ANY ($2))"]),
+    (by_hand::ORPHANED_LANES, &["(key = lanes.webhook)"]),
+    (by_hand::REVIVE, &["((delivery = ended.delivery) AND (number > ended.number))"]),
+    (stats::QUEUED, &["(webhook = $1)"]),
     (echoes::UNHEARD, &["(key = wanted.event)", "(origin = events.key)"]),
     (echoes::ADD, &["(key = missed.event)", "(chain = added.chain)"]),
     (echoes::DELIVERIES, &["((origin = $1) AND (delivery >= $2))"]),
@@ -49,6 +66,7 @@ const STATEMENTS: &[(&str, &[&str])] = &[
 
 /// What sorts few rows, because only so many were read.
 const SORTS: &[&str] = &[
+    claims::DUE,
     stream::HEARD,
     delivery_list::ALL,
     delivery_list::ALL_UPWARDS,
