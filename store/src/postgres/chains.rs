@@ -45,7 +45,9 @@ pub(super) async fn occupied(conn: &Connection, chains: &[i64]) -> Result<HashSe
 
 /// Which of some chains are not empty.
 pub(super) const OCCUPIED: &str = "SELECT chain FROM unnest($1::bigint[]) AS asked (chain)
-    WHERE EXISTS (SELECT 1 FROM pending WHERE pending.chain = asked.chain AND pending.chain <> 0)";
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM pending WHERE pending.chain = asked.chain AND pending.chain <> 0 LIMIT 1
+    ) AS waiting";
 
 /// The chains in which deliveries that were over would wait again, each told by its
 /// webhook and event; 0 where its webhook does not ask for order.

@@ -418,7 +418,9 @@ macro_rules! stored_event_columns {
 /// Where [`stored_event_columns`] come from.
 macro_rules! stored_event_source {
     () => {
-        " FROM events AS event LEFT JOIN events AS origin ON origin.key = event.origin "
+        " FROM events AS event LEFT JOIN LATERAL (
+              SELECT accepted_at, body, quantity_diff FROM events WHERE events.key = event.origin LIMIT 1
+          ) AS origin ON TRUE "
     };
 }
 
@@ -453,13 +455,15 @@ pub(super) async fn by_id(
     sql::one(conn, sql, &[&tenant.0, &id.as_str()], stored_event).await
 }
 
+/// Reads events by their rows.
+pub(super) const BY_KEYS: &str =
+    concat!("SELECT ", stored_event_columns!(), stored_event_source!(), "WHERE event.key = ANY($1)");
+
 /// Events by their rows, to be shared; those that are gone are left out.
 pub(super) async fn by_keys(
     conn: &Connection,
     keys: &[i64],
 ) -> Result<HashMap<i64, Arc<StoredEvent>>, Failure> {
-    let sql =
-        concat!("SELECT ", stored_event_columns!(), stored_event_source!(), "WHERE event.key = ANY($1)");
-    let events = sql::many(conn, sql, &[&keys], |row| stored_event(row).map(Arc::new)).await?;
+    let events = sql::many(conn, BY_KEYS, &[&keys], |row| stored_event(row).map(Arc::new)).await?;
     Ok(events.into_iter().map(|event| (event.key.0, event)).collect())
 }

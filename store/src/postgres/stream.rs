@@ -32,7 +32,9 @@ pub(super) const ALL: &str = candidates!("key, NULL::bigint, octet_length(body)"
 /// an echo is that of its origin.
 pub(super) const HEARD: &str = "SELECT event, delivery, (
         SELECT octet_length(coalesce(origin.body, events.body))
-        FROM events LEFT JOIN events AS origin ON origin.key = events.origin
+        FROM events LEFT JOIN LATERAL (
+            SELECT body FROM events AS event WHERE event.key = events.origin LIMIT 1
+        ) AS origin ON TRUE
         WHERE events.key = known.event AND events.tenant = $1
     ) FROM (
         (SELECT event, delivery FROM pending WHERE webhook = $5 AND delivery >= $6 ORDER BY delivery LIMIT $4)
