@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::WebhookKey;
+use callboard_domain::job::{Counted, Selection};
 use callboard_domain::store::{
-    ClaimRequest, DeliveryStore as _, EventFilter, EventStore as _, NewDelivery, NewEvent, Order, Page,
-    Signal, SignalStore as _, UpkeepStore as _, WebhookStore as _,
+    ClaimRequest, DeliveryStore as _, EventFilter, EventStore as _, JobStore as _, Late, NewDelivery,
+    NewEvent, NewReplay, Order, Page, Signal, SignalStore as _, UpkeepStore as _, WebhookStore as _,
 };
 use callboard_store::postgres::{self, Options, PostgresStore};
 use tokio_postgres::{Client, NoTls};
@@ -230,4 +231,43 @@ async fn partitions_come_in_time_and_go_whole() {
     let events = world.store.list_events(tenant, EventFilter::default(), ALL).await.expect("a list");
     assert_eq!(events.items.len(), 100);
     assert_eq!(world.claim(webhook, 1_000, at(40)).await.len(), 100);
+}
+
+#[tokio::test]
+async fn nodes_that_move_one_job_on_do_it_once() {
+    let world = World::postgres().await;
+    let other = world.beside(Options::default()).await;
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    for round in 0..10 {
+        let mut missed = Vec::new();
+        for index in 0..5 {
+            missed.push(world.record(tenant, event(&format!("m{round}-{index}")), &[], at(1)).await.key);
+        }
+        let selection = Selection {
+            since: at(0),
+            until: None,
+            missing: true,
+            states: vec![],
+            type_name: None,
+            subject_id: None,
+        };
+        let range = world.store.range_of(selection.clone()).await.expect("a range");
+        let counted = Counted { selected: 5, looked_at: 5, next: None };
+        let replay = NewReplay { selection, range, counted, rate_per_second: None };
+        let (one, two) = tokio::join!(
+            world.store.create_replay_job(tenant, webhook, replay.clone(), at(2)),
+            other.create_replay_job(tenant, webhook, replay, at(2))
+        );
+        let job = one.expect("a job");
+        assert_eq!(job, two.expect("the same job"));
+        let step = Late { from: job.left.from, next: job.left.to, looked_at: 5, events: missed };
+        let (one, two) = tokio::join!(
+            world.store.add_late(job.key, step.clone(), at(3)),
+            other.add_late(job.key, step, at(3))
+        );
+        assert_eq!(one, two);
+        assert_eq!(one.expect("no error").expect("the job").done, 5);
+        assert_eq!(world.claim(webhook, 100, at(4)).await.len(), 5);
+    }
 }
