@@ -10,6 +10,7 @@ use callboard_domain::store::{Store, StoreError};
 use callboard_engine::Engine;
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions};
+use callboard_store::postgres;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng as _};
 use tokio::net::TcpListener;
@@ -59,7 +60,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let own_url = own_url(&listener, settings);
-    let store = open_store(&settings.database).await?;
+    let store = open(settings).await?;
     let guard = Guard::new(settings.egress.allow.clone());
     let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
     let options = callboard_engine::Options {
@@ -87,8 +88,18 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
     Ok(App { state, engine, store, listener, new_admin_token })
 }
 
-/// Opens the database alone, as [`build`] does: for who fills it before a
-/// server runs on it.
+/// Opens the database of the settings alone, as [`build`] does.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
+    let max_connections = settings.postgres.max_connections;
+    let options = postgres::Options { max_connections, ..postgres::Options::default() };
+    Ok(callboard_store::open_with(settings.database.reveal(), options).await?)
+}
+
+/// Opens a database alone, with the options that are usual: for who fills it
+/// before a server runs on it.
 ///
 /// # Errors
 /// See [`StartError`].

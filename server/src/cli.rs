@@ -78,8 +78,9 @@ struct ServerArguments {
     listen: Option<std::net::SocketAddr>,
     #[arg(
         long,
-        value_name = "sqlite:PATH",
-        help = "The database [default: sqlite:callboard.db; demo: a temporary one] [env: CALLBOARD_DATABASE]"
+        value_name = "URL",
+        help = "The database: sqlite:PATH, or postgres://USER@HOST/NAME; others on this machine could read a password \
+                here [default: sqlite:callboard.db; demo: a temporary one] [env: CALLBOARD_DATABASE]"
     )]
     database: Option<String>,
     /// The settings file [default: callboard.toml, if it is there]

@@ -8,8 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+mod database;
 mod layers;
 
+pub use database::DatabaseUrl;
 pub use layers::{ConfigError, Loaded, Overrides, Source, load};
 
 /// A text that no output shows.
@@ -29,14 +31,16 @@ impl fmt::Debug for Hidden {
 pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The database: `sqlite:` and a path.
-    pub database: String,
+    /// Where the database is.
+    pub database: DatabaseUrl,
     /// The operator's token; made and printed on the first start if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<Hidden>,
     /// Where clients reach the server, as links should say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// How a PostgreSQL database is used.
+    pub postgres: Postgres,
     /// Which receivers may be called.
     pub egress: Egress,
     /// How deliveries wait.
@@ -51,6 +55,14 @@ pub struct Settings {
     pub viagogo: Viagogo,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// How a PostgreSQL database is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// Most connections that requests and deliveries share.
+    pub max_connections: usize,
 }
 
 /// Which receivers may be called.
@@ -135,9 +147,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            database: "sqlite:callboard.db".to_owned(),
+            database: DatabaseUrl::from("sqlite:callboard.db".to_owned()),
             admin_token: None,
             public_url: None,
+            postgres: Postgres { max_connections: 10 },
             egress: Egress { allow: Vec::new() },
             delivery: Delivery {
                 lane_capacity: 1_024,
@@ -195,12 +208,11 @@ impl Settings {
     /// make no sense.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let wrong = |name, right: &str| Err((name, format!("must be {right}")));
-        if self.database.starts_with("postgres") {
-            let message = "PostgreSQL is not available in this version; use sqlite: and a path";
-            return Err(("database", message.to_owned()));
+        if let Err(fault) = callboard_store::check_url(self.database.reveal()) {
+            return Err(("database", fault.to_string()));
         }
-        if !self.database.starts_with("sqlite:") {
-            return wrong("database", "\"sqlite:\" and a path, such as sqlite:callboard.db");
+        if !(2..=1_000).contains(&self.postgres.max_connections) {
+            return wrong("postgres.max_connections", "from 2 to 1000");
         }
         if let Err(fault) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(("log.filter", fault.to_string()));

@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     telemetry::start(&settings.log)?;
     let folder = if chosen { None } else { Some(TemporaryFolder::make(&std::env::temp_dir(), "demo")?) };
     if let Some(folder) = &folder {
-        settings.database = format!("sqlite:{}", folder.path().join("callboard.db").display());
+        settings.database = format!("sqlite:{}", folder.path().join("callboard.db").display()).into();
     }
     let token =
         settings.admin_token.get_or_insert_with(|| Hidden("callboard-demo-token".to_owned())).0.clone();

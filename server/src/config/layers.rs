@@ -70,10 +70,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no TOML.
-    #[error("{}: {message}", path.display())]
+    #[error("{}, line {line}: {message}", path.display())]
     NoToml {
         /// The file.
         path: PathBuf,
+        /// Where, counted from 1.
+        line: usize,
         /// What is wrong with it.
         message: String,
     },
@@ -228,7 +230,11 @@ impl Layers {
         settings.check().map_err(|(name, message)| wrong(name.to_owned(), message))?;
         let mut origins = BTreeMap::new();
         leaves(&self.table, "", &mut |name, value| {
-            let shown = if name == "admin_token" { "********".to_owned() } else { value.to_string() };
+            let shown = match name {
+                "admin_token" => "********".to_owned(),
+                "database" => format!("{:?}", settings.database),
+                _ => value.to_string(),
+            };
             origins.insert(name.to_owned(), (shown, source_of(name)));
         });
         Ok(Loaded { settings, origins })
@@ -249,8 +255,10 @@ fn leaves(table: &Table, prefix: &str, seen: &mut dyn FnMut(&str, &Value)) {
 fn read_toml(path: &Path) -> Result<Table, ConfigError> {
     let read = std::fs::read_to_string(path);
     let text = read.map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    text.parse().map_err(|error: toml::de::Error| ConfigError::NoToml {
-        path: path.to_owned(),
-        message: error.to_string(),
+    // Not the error's own text: it shows the line, which may hold a password.
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        ConfigError::NoToml { path: path.to_owned(), line, message: error.message().to_owned() }
     })
 }

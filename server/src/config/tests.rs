@@ -46,7 +46,7 @@ fn the_command_line_overrides_the_file_and_the_environment() {
     let overrides = Overrides { listen: "127.0.0.1:3".parse().ok(), database: None };
     let loaded = load(Some(&file), variables.into_iter(), &overrides).expect("good settings");
     assert_eq!(loaded.settings.listen.port(), 3);
-    assert_eq!(loaded.settings.database, "sqlite:file.db");
+    assert_eq!(loaded.settings.database.reveal(), "sqlite:file.db");
     assert_eq!(loaded.settings.log.filter, "warn");
     let secret = folder.join("token");
     std::fs::write(&secret, "a token of some length\n").expect("a file");
@@ -66,4 +66,26 @@ fn a_wrong_value_is_named_with_its_source() {
     assert!(message(&[("CALLBOARD_ADMIN_TOKEN", "short")]).contains("at least 16"));
     assert!(message(&[("CALLBOARD_EGRESS_ALOW", "x")]).contains("is no setting"));
     assert!(message(&[("CALLBOARD_DATABASE", "mysql://x")]).contains("sqlite:"));
+}
+
+#[test]
+fn the_password_of_the_database_is_shown_nowhere() {
+    let url = "postgres://callboard:hunter2@db/callboard";
+    let loaded = load_from(&[("CALLBOARD_DATABASE", url)]).expect("good settings");
+    assert_eq!(loaded.settings.database.reveal(), url);
+    assert_eq!(loaded.origins["database"].0, "\"postgres://callboard:********@db/callboard\"");
+    assert!(!format!("{:?}", loaded.settings).contains("hunter2"));
+    for wrong in ["postgres://callboard:hunter2@db", "postgres://u:hunter2@db:x/y", "mysql://u:hunter2@db/y"]
+    {
+        let message = load_from(&[("CALLBOARD_DATABASE", wrong)]).expect_err("wrong").to_string();
+        assert!(message.starts_with("database (from CALLBOARD_DATABASE): "), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, "# A line.\ndatabase = \"postgres://callboard:hunter2@db/callboard\n")
+        .expect("a file");
+    let error = load(Some(&file), std::iter::empty(), &Overrides::default()).expect_err("no end of the text");
+    let message = error.to_string();
+    assert!(message.contains("line 2: ") && !message.contains("hunter2"), "{message}");
 }
