@@ -12,16 +12,17 @@ use callboard_domain::id::{DeliveryKey, EventId};
 use callboard_domain::store::{Edited, EventFilter, Page, WebhookEdit};
 use callboard_domain::webhook::Status;
 use callboard_engine::Options;
+use callboard_testing::TestDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::gate::Gate;
-use crate::world::{Folder, World};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_delivery_arrives_and_its_outcome_is_written_down() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, "").await;
     let published = world.publish("one").await;
     assert_eq!((published.deliveries, published.duplicate), (1, false));
@@ -34,8 +35,8 @@ async fn a_delivery_arrives_and_its_outcome_is_written_down() {
 
 #[tokio::test]
 async fn a_failed_delivery_waits_for_its_time_and_not_a_moment_less() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([500, 503]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([500, 503]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "retry": {"schedule_seconds": [100, 100]}"#).await;
     let delivery = world.publish("one").await.first_delivery;
     gate.arrived().await;
@@ -59,9 +60,9 @@ async fn a_failed_delivery_waits_for_its_time_and_not_a_moment_less() {
 
 #[tokio::test]
 async fn what_overflows_a_lane_is_delivered_in_the_order_of_acceptance() {
-    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::closed([]).await);
     let options = Options { lane_capacity: 4, ..Options::default() };
-    let world = World::start(&folder, options).await;
+    let world = World::start(&database, options).await;
     world.webhook(&gate, r#", "max_in_flight": 1"#).await;
     let mut last = DeliveryKey(0);
     for number in 0..50 {
@@ -80,8 +81,8 @@ async fn what_overflows_a_lane_is_delivered_in_the_order_of_acceptance() {
 
 #[tokio::test]
 async fn what_waits_for_the_place_of_a_cancelled_delivery_gets_it() {
-    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
-    let world = World::start(&folder, Options { lane_capacity: 1, ..Options::default() }).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::closed([]).await);
+    let world = World::start(&database, Options { lane_capacity: 1, ..Options::default() }).await;
     world.webhook(&gate, r#", "max_in_flight": 1"#).await;
     world.publish("on-its-way").await;
     gate.arrived().await;
@@ -98,9 +99,9 @@ async fn what_waits_for_the_place_of_a_cancelled_delivery_gets_it() {
 
 #[tokio::test]
 async fn a_crash_loses_nothing() {
-    let (folder, gate) = (Folder::new(), Gate::closed([]).await);
+    let (database, gate) = (TestDatabase::chosen(), Gate::closed([]).await);
     let options = Options { lane_capacity: 4, ..Options::default() };
-    let world = World::start(&folder, options.clone()).await;
+    let world = World::start(&database, options.clone()).await;
     world.webhook(&gate, "").await;
     let mut deliveries = Vec::new();
     for number in 0..40 {
@@ -108,7 +109,7 @@ async fn a_crash_loses_nothing() {
     }
     world.crash().await;
     gate.open_wide();
-    let world = World::start(&folder, options).await;
+    let world = World::start(&database, options).await;
     for delivery in deliveries {
         world.until(delivery, State::Delivered).await;
     }
@@ -117,8 +118,8 @@ async fn a_crash_loses_nothing() {
 
 #[tokio::test]
 async fn a_stop_lets_what_is_under_way_end_and_leaves_the_rest_due() {
-    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::closed([]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "max_in_flight": 1"#).await;
     let first = world.publish("first").await.first_delivery;
     let second = world.publish("second").await.first_delivery;
@@ -137,9 +138,9 @@ async fn a_stop_lets_what_is_under_way_end_and_leaves_the_rest_due() {
 
 #[tokio::test]
 async fn one_dead_receiver_keeps_nobody_else_waiting() {
-    let (folder, dead) = (Folder::new(), Gate::closed([]).await);
+    let (database, dead) = (TestDatabase::chosen(), Gate::closed([]).await);
     let mut alive = Gate::open([]).await;
-    let world = World::start(&folder, Options { lane_capacity: 8, ..Options::default() }).await;
+    let world = World::start(&database, Options { lane_capacity: 8, ..Options::default() }).await;
     world.webhook(&dead, "").await;
     world.webhook(&alive, r#", "name": "other""#).await;
     for number in 0..200 {
@@ -152,9 +153,9 @@ async fn one_dead_receiver_keeps_nobody_else_waiting() {
 
 #[tokio::test]
 async fn a_tenant_whose_receivers_are_silent_leaves_room_for_others() {
-    let folder = Folder::new();
+    let database = TestDatabase::chosen();
     let (mut silent, mut healthy) = (Gate::closed([]).await, Gate::open([]).await);
-    let world = World::start(&folder, Options { max_in_flight: 8, ..Options::default() }).await;
+    let world = World::start(&database, Options { max_in_flight: 8, ..Options::default() }).await;
     let webhooks = [world.webhook(&silent, "").await, world.webhook(&silent, "").await];
     let mut waiting = Vec::new();
     for number in 0..20 {
@@ -184,8 +185,8 @@ async fn a_tenant_whose_receivers_are_silent_leaves_room_for_others() {
 
 #[tokio::test]
 async fn a_paused_webhook_hears_and_gets_everything_when_it_is_resumed() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
-    let world = World::start(&folder, Options { lane_capacity: 4, ..Options::default() }).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([]).await);
+    let world = World::start(&database, Options { lane_capacity: 4, ..Options::default() }).await;
     let mut webhook = world.webhook(&gate, "").await;
     for status in [Status::Paused, Status::Active] {
         let edit = WebhookEdit { settings: webhook.settings.clone(), status, secret: None };
@@ -212,8 +213,8 @@ async fn a_paused_webhook_hears_and_gets_everything_when_it_is_resumed() {
 
 #[tokio::test]
 async fn a_change_is_obeyed_also_when_its_caller_hangs_up() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([]).await);
+    let world = World::start(&database, Options::default()).await;
     assert_eq!(world.publish("before").await.deliveries, 0, "the tenant is in memory");
     let new = world.new_webhook(&format!(r#"{{"url": "{}", "events": ["*"]}}"#, gate.url()));
     let mut made = Box::pin(world.engine.create_webhook(world.tenant, new));
@@ -233,9 +234,9 @@ async fn a_change_is_obeyed_also_when_its_caller_hangs_up() {
 
 #[tokio::test]
 async fn five_days_of_nothing_but_failures_disable_a_webhook_and_others_hear_of_it() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([500, 500]).await);
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([500, 500]).await);
     let mut watcher = Gate::open([]).await;
-    let world = World::start(&folder, Options::default()).await;
+    let world = World::start(&database, Options::default()).await;
     let failing = world.webhook(&gate, r#", "retry": {"schedule_seconds": [60, 60]}"#).await;
     let text = format!(r#"{{"url": "{}", "events": ["webhook.disabled"]}}"#, watcher.url());
     world.make(&text).await;
@@ -263,9 +264,10 @@ async fn five_days_of_nothing_but_failures_disable_a_webhook_and_others_hear_of_
 
 #[tokio::test]
 async fn others_hear_how_a_webhook_fares_and_it_never_hears_of_itself() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([500, 500, 500, 500, 500, 500, 200, 200]).await);
+    let (database, mut gate) =
+        (TestDatabase::chosen(), Gate::open([500, 500, 500, 500, 500, 500, 200, 200]).await);
     let mut watcher = Gate::open([]).await;
-    let world = World::start(&folder, Options::default()).await;
+    let world = World::start(&database, Options::default()).await;
     let failing = world
         .make(&format!(
             r#"{{"url": "{}", "events": ["order.*", "webhook.*", "delivery.*"], "retry": {{"schedule_seconds": []}}}}"#,
@@ -309,9 +311,9 @@ async fn others_hear_how_a_webhook_fares_and_it_never_hears_of_itself() {
 
 #[tokio::test]
 async fn webhooks_that_fail_to_hear_of_failures_come_to_an_end() {
-    let folder = Folder::new();
+    let database = TestDatabase::chosen();
     let (mut one, mut other) = (Gate::open([500; 8]).await, Gate::open([500; 8]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let world = World::start(&database, Options::default()).await;
     for gate in [&one, &other] {
         let text = format!(
             r#"{{"url": "{}", "events": ["order.*", "delivery.*"], "retry": {{"schedule_seconds": []}}}}"#,
@@ -334,8 +336,8 @@ async fn webhooks_that_fail_to_hear_of_failures_come_to_an_end() {
 
 #[tokio::test]
 async fn a_rate_is_kept_and_nothing_is_forgotten() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "rate_per_second": 0.5"#).await;
     let mut deliveries = Vec::new();
     for number in 0..5 {
@@ -354,8 +356,8 @@ async fn a_rate_is_kept_and_nothing_is_forgotten() {
 
 #[tokio::test]
 async fn while_the_breaker_is_open_deliveries_wait_without_spending_attempts() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([500; 21]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([500; 21]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "retry": {"schedule_seconds": []}"#).await;
     for number in 0..21 {
         if number == 20 {
@@ -387,8 +389,8 @@ async fn while_the_breaker_is_open_deliveries_wait_without_spending_attempts() {
 
 #[tokio::test]
 async fn deliveries_about_one_subject_go_in_order_and_others_beside_them() {
-    let (folder, mut gate) = (Folder::new(), Gate::open([500, 500]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::open([500, 500]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "ordering": "subject", "retry": {"schedule_seconds": [60]}"#).await;
     let publish = async |id: &str, subject: &str| {
         let body = format!(r#"{{"id": "{id}", "type": "order.paid", "subject": {{"id": "{subject}"}}}}"#);
@@ -426,8 +428,8 @@ async fn deliveries_about_one_subject_go_in_order_and_others_beside_them() {
 
 #[tokio::test]
 async fn only_the_latest_update_follows_when_the_others_are_out_of_date() {
-    let (folder, mut gate) = (Folder::new(), Gate::closed([]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::closed([]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "ordering": "subject", "collapse": "latest""#).await;
     let mut deliveries = Vec::new();
     for number in 1..=20 {
@@ -449,8 +451,8 @@ async fn only_the_latest_update_follows_when_the_others_are_out_of_date() {
 
 #[tokio::test]
 async fn a_receiver_that_asks_for_less_gets_less_at_a_time() {
-    let (folder, mut gate) = (Folder::new(), Gate::closed([429; 4]).await);
-    let world = World::start(&folder, Options::default()).await;
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::closed([429; 4]).await);
+    let world = World::start(&database, Options::default()).await;
     world.webhook(&gate, r#", "max_in_flight": 4, "retry": {"schedule_seconds": []}"#).await;
     let mut failed = Vec::new();
     for number in 0..4 {

@@ -11,36 +11,17 @@ use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions};
 use callboard_engine::{Engine, Options, Published};
+use callboard_testing::TestDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Makes the ids of all webhooks differ.
 static SEED: AtomicU64 = AtomicU64::new(0);
-
-/// A folder that goes when the test does.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("callboard-engine-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A running engine.
 pub(crate) struct World {
@@ -53,9 +34,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start(folder: &Folder, options: Options) -> Self {
-        let store =
-            callboard_store::open(&format!("sqlite:{}", folder.0.join("a.db").display())).await.unwrap();
+    pub(crate) async fn start(database: &TestDatabase, options: Options) -> Self {
+        let store = callboard_store::open(database.url()).await.unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-21T19:00:00Z".parse().unwrap()));
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let client = Client::new(guard, ClientOptions::default(), clock.clone());

@@ -50,7 +50,7 @@ struct Run {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_costs_neither_memory_nor_time_of_others() {
     let count = figure("CALLBOARD_BACKLOG", USUAL);
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let hearer = Hearer::start(&[("/healthy", Manner::Prompt)]).await;
     let mut run = Run { hearer, clock: SystemClock::new(), measured: 0 };
     // Nobody accepts: the kernel does, and then there is silence.

@@ -9,6 +9,7 @@
 )]
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,9 +76,10 @@ struct Run {
 async fn killed_at_any_moment_it_loses_nothing() {
     let rounds = figure("CALLBOARD_SOAK_ROUNDS", 16);
     let seed = figure("CALLBOARD_SOAK_SEED", usize::try_from(seed()).expect("64 bits"));
-    println!("crash test: seed {seed} (CALLBOARD_SOAK_SEED={seed} chooses the same moments)");
     let mut rng = StdRng::seed_from_u64(seed as u64);
     let mut run = Run::new().await;
+    let database = if run.home.server_url().is_some() { "PostgreSQL" } else { "SQLite" };
+    println!("crash test: {database}, seed {seed} (CALLBOARD_SOAK_SEED={seed} chooses the same moments)");
     let ledger = Arc::new(Ledger::default());
     let addresses = watch::Sender::new(None);
     let stop = CancellationToken::new();
@@ -143,18 +145,25 @@ impl Run {
         }
     }
 
-    /// What the receiver has taken and the database, as the kill left it, does
-    /// not know to be delivered. Reads a copy, so that the program meets the
-    /// database as it was.
-    async fn unwritten(&self) -> HashSet<Delivery> {
+    /// Copies the files, so that the program meets them as they were.
+    fn copy(&self) -> PathBuf {
         for suffix in ["", "-wal", "-shm"] {
             let (from, to) = (format!("callboard.db{suffix}"), format!("copy.db{suffix}"));
             // There is no log when the kill came before the first write.
             let _ = std::fs::remove_file(self.home.path(&to));
             let _ = std::fs::copy(self.home.path(&from), self.home.path(&to));
         }
-        let url = format!("sqlite:{}", self.home.path("copy.db").display());
-        let store = callboard_store::open(&url).await.expect("the copy opens");
+        self.home.path("copy.db")
+    }
+
+    /// What the receiver has taken and the database, as the kill left it, does
+    /// not know to be delivered.
+    async fn unwritten(&self) -> HashSet<Delivery> {
+        let url = match self.home.server_url() {
+            Some(url) => url.to_owned(),
+            None => format!("sqlite:{}", self.copy().display()),
+        };
+        let store = callboard_store::open(&url).await.expect("the database opens");
         let tenant =
             store.tenant(&"default".parse().expect("an id")).await.expect("a read").expect("a tenant");
         let filter =

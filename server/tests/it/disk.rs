@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::process::connection::{Answer, Connection};
+use crate::process::connection::Connection;
 use crate::process::hearer::{Hearer, Manner};
 use crate::process::{Home, Process, output, size, text};
 
@@ -25,25 +25,16 @@ fn events(name: &str, count: usize) -> Value {
     (0..count).map(|number| event(&format!("{name}-{number}"))).collect()
 }
 
-/// What a caller has to be told while the database can't be written.
-fn assert_unavailable(answer: &Answer) {
-    assert_eq!(answer.status, 503, "{}", answer.json);
-    assert_eq!(answer.headers["content-type"], "application/problem+json");
-    let after = answer.headers["retry-after"].to_str().expect("a text");
-    assert!(after.parse::<u32>().is_ok_and(|seconds| seconds > 0), "{after:?}");
-    assert_eq!(answer.json["type"], "urn:callboard:problem:unavailable");
-}
-
 /// What still works, and what is refused, while nothing can be written.
 async fn assert_reads_only(process: &Process, webhook: &str, known: &str) {
-    assert_unavailable(&process.post("/v1/events", &event("refused")).await);
-    assert_unavailable(&process.post("/v1/events", &events("refused", 20)).await);
-    assert_unavailable(&process.get("/readyz").await);
+    process.post("/v1/events", &event("refused")).await.assert_unavailable();
+    process.post("/v1/events", &events("refused", 20)).await.assert_unavailable();
+    process.get("/readyz").await.assert_unavailable();
     process.get("/healthz").await.is(200);
     process.get(&format!("/v1/events/{known}")).await.is(200);
     process.get(&format!("/v1/webhooks/{webhook}/deliveries")).await.is(200);
     let settings = json!({"url": "http://127.0.0.1:9/", "events": ["*"]});
-    assert_unavailable(&process.post("/v1/webhooks", &settings).await);
+    process.post("/v1/webhooks", &settings).await.assert_unavailable();
 }
 
 /// The database came back: what was refused left no trace, and each of
@@ -66,7 +57,7 @@ async fn make_webhook(process: &Process, hearer: &Hearer) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_no_file_may_be_written_it_refuses_and_recovers() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let hearer = Hearer::start(&[("/hook", Manner::Held)]).await;
     let process = home.serve().await;
     let webhook = make_webhook(&process, &hearer).await;
@@ -91,7 +82,7 @@ async fn when_no_file_may_be_written_it_refuses_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_breaks_off_halfway_is_undone() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let hearer = Hearer::start(&[("/hook", Manner::Prompt)]).await;
     let process = home.serve().await;
     let webhook = make_webhook(&process, &hearer).await;
@@ -108,7 +99,7 @@ async fn a_write_that_breaks_off_halfway_is_undone() {
         }
         accepted += 100;
     };
-    assert_unavailable(&refused);
+    refused.assert_unavailable();
     process.get(&format!("/v1/events/batch-{accepted}-0")).await.is(404);
     process.limit_files(None);
     assert_recovered(&process, &hearer, &webhook, accepted).await;
@@ -129,7 +120,7 @@ async fn refusal_of(home: &Home, database: &str) -> String {
 
 #[tokio::test]
 async fn a_second_process_on_the_same_database_is_refused() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let first = home.serve().await;
     let said = refusal(&output(home.server()).await);
     assert!(said.contains(&format!("is in use by another process (pid {})", first.pid())), "{said}");
@@ -141,7 +132,7 @@ async fn a_second_process_on_the_same_database_is_refused() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     home.serve().await.stop().await;
     let database = rusqlite::Connection::open(home.path("callboard.db")).expect("a database");
     database.execute("INSERT INTO migrations VALUES (99, x'00')", []).expect("a row");
@@ -153,20 +144,20 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 
 #[tokio::test]
 async fn a_path_that_can_not_hold_a_database_is_named() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let said = refusal_of(&home, "sqlite:missing/callboard.db").await;
     assert!(said.contains("missing/callboard.db"), "{said}");
     assert!(said.contains("check that its directory exists"), "{said}");
     std::fs::write(home.path("letter.txt"), "Dear Sir or Madam, ".repeat(100)).expect("a file");
     let said = refusal_of(&home, "sqlite:letter.txt").await;
     assert!(said.contains("is no SQLite database"), "{said}");
-    let said = refusal_of(&home, "postgres://callboard:hunter2@127.0.0.1/callboard").await;
+    let said = refusal_of(&home, "mysql://callboard:hunter2@127.0.0.1/callboard").await;
     assert!(said.contains("sqlite:") && !said.contains("hunter2"), "{said}");
 }
 
 #[tokio::test]
 async fn a_file_that_may_not_be_written_is_named() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     home.serve().await.stop().await;
     let allow = |name: &str, mode: u32| {
         let permissions = std::fs::Permissions::from_mode(mode);

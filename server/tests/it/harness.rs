@@ -14,16 +14,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard::config::{Hidden, Settings};
 use callboard_domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
+use callboard_domain::id::WebhookId;
+use callboard_domain::signing::{Scheme, Secret};
+use callboard_domain::store::NewWebhook;
+use callboard_domain::webhook::{Status, read_settings};
+use callboard_testing::TestDatabase;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::listener::Listener;
@@ -42,6 +48,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Longest wait for one answer of the program.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How many rows are written at the same time where many are needed.
+const FILLED_AT_ONCE: usize = 64;
+
 /// Every scope that a client can have.
 pub(crate) const SCOPES: [&str; 5] =
     ["read:webhooks", "write:webhooks", "read:events", "write:events", "admin"];
@@ -57,7 +66,7 @@ pub(crate) struct Harness {
     signal: Arc<Notify>,
     runtime: Runtime,
     /// Removed when everything else is gone.
-    _folder: TempDir,
+    _database: TestDatabase,
 }
 
 impl Harness {
@@ -83,10 +92,10 @@ impl Harness {
         manual: Option<Arc<ManualClock>>,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let database = TestDatabase::chosen();
         let mut settings = Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            database: format!("sqlite:{}", folder.path().join("callboard.db").display()),
+            database: database.url().to_owned().into(),
             admin_token: Some(Hidden(OPERATOR.to_owned())),
             ..Settings::default()
         };
@@ -102,7 +111,7 @@ impl Harness {
             running: None,
             signal: Arc::default(),
             runtime,
-            _folder: folder,
+            _database: database,
         };
         house.run();
         house
@@ -170,21 +179,30 @@ impl Harness {
 
     /// Puts that many webhooks of the viagogo dialect into the database, which
     /// by requests would take a minute. The program is stopped meanwhile.
-    pub(crate) fn fill_with_viagogo_webhooks(&mut self, tenant: &str, count: u32) {
+    pub(crate) fn fill_with_viagogo_webhooks(&mut self, tenant: &str, count: u64) {
         self.end();
-        let path = self.settings.database.trim_start_matches("sqlite:");
-        let mut database = rusqlite::Connection::open(path).expect("the database");
-        let fill = database.transaction().expect("a transaction");
         let settings = r#"{"name": "North", "url": "https://partner.example/", "dialect": "viagogo", "topics": ["Sales"]}"#;
-        for number in 0..count {
-            fill.execute(
-                "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect)
-                 SELECT ?1, key, 1, ?2, 'active', 1, 1, 'viagogo' FROM tenants WHERE id = ?3",
-                (u128::from(number).to_be_bytes(), settings, tenant),
-            )
-            .expect("a webhook");
-        }
-        fill.commit().expect("filled");
+        let settings = read_settings(settings, None).expect("good settings").0;
+        let now = self.clock.now();
+        self.runtime.block_on(async {
+            let store = callboard::app::open(&self.settings).await.expect("the database");
+            let id = tenant.parse().expect("an id");
+            let tenant = store.tenant(&id).await.expect("a read").expect("a tenant").key;
+            let mut made = JoinSet::new();
+            for number in 0..count {
+                let mut rng = StdRng::seed_from_u64(number);
+                let (store, settings) = (Arc::clone(&store), settings.clone());
+                let (id, secret) =
+                    (WebhookId::generate(now, &mut rng), Secret::generate(Scheme::Hmac, &mut rng));
+                let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
+                made.spawn(async move { store.create_webhook(tenant, webhook).await.expect("a webhook") });
+                if made.len() == FILLED_AT_ONCE {
+                    made.join_next().await;
+                }
+            }
+            made.join_all().await;
+            store.close().await;
+        });
         self.run();
     }
 

@@ -18,6 +18,7 @@ mod listener;
 mod missing;
 mod openapi;
 mod openticket;
+mod postgres;
 mod process;
 mod receiver;
 mod replay;

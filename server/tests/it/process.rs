@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use callboard_domain::clock::Clock;
+use callboard_testing::TestDatabase;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,11 +34,30 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// A folder in which processes run, one after the other, on one database.
 pub(crate) struct Home {
     folder: TempDir,
+    /// Where it is not `callboard.db` in the folder.
+    server: Option<TestDatabase>,
 }
 
 impl Home {
+    /// On the database that is chosen for the tests.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        let chosen = TestDatabase::chosen();
+        Self { server: chosen.is_postgres().then_some(chosen), ..Self::on_sqlite() }
+    }
+
+    /// For what is about the file.
+    pub(crate) fn on_sqlite() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), server: None }
+    }
+
+    /// For what is about a server.
+    pub(crate) fn on_postgres() -> Self {
+        Self { server: Some(TestDatabase::postgres()), ..Self::on_sqlite() }
+    }
+
+    /// The URL of the database on a server, if it is on one.
+    pub(crate) fn server_url(&self) -> Option<&str> {
+        self.server.as_ref().map(TestDatabase::url)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -63,6 +83,9 @@ impl Home {
     pub(crate) fn server(&self) -> Command {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("CALLBOARD_ADMIN_TOKEN", TOKEN).env("CALLBOARD_EGRESS_ALLOW", "127.0.0.0/8");
+        if let Some(url) = self.server_url() {
+            command.env("CALLBOARD_DATABASE", url);
+        }
         command
     }
 

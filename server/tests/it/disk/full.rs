@@ -72,7 +72,7 @@ async fn fill(process: &Process) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_survived_and_room_is_used_at_once() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let Some(world) = allowed(&home).await else {
         println!("skipped: a full disk (this machine lets nobody mount a small one)");
         return;

@@ -33,6 +33,15 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.json);
         self.json
     }
+
+    /// It has to say that the database can't be used, and when to try again.
+    pub(crate) fn assert_unavailable(&self) {
+        assert_eq!(self.status, 503, "{}", self.json);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let after = self.headers["retry-after"].to_str().expect("a text");
+        assert!(after.parse::<u32>().is_ok_and(|seconds| seconds > 0), "{after:?}");
+        assert_eq!(self.json["type"], "urn:callboard:problem:unavailable");
+    }
 }
 
 /// A connection.
