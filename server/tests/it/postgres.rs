@@ -1,8 +1,6 @@
 //! What can happen to a database that is somewhere else: it can't be reached,
 //! refuses, or goes away and comes back.
 
-#![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
-
 use serde_json::{Value, json};
 use url::Url;
 
