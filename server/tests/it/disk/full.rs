@@ -31,6 +31,9 @@ fn on_a_small_disk(home: &Home, world: &[&str], command: &Command) -> Command {
         .arg(home.path(""))
         .arg(inner.get_program())
         .args(inner.get_args())
+        // The program refuses variables that it does not know, such as those of the tests.
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
