@@ -47,8 +47,8 @@ pub(super) struct Target {
 /// Reads the URL.
 pub(super) fn target(url: &str, schema: Option<&str>) -> Result<Target, OpenError> {
     let (url, mode) = take_ssl_mode(url)?;
-    let mut config = Config::from_str(&url)
-        .map_err(|error| OpenError::PostgresUrl(format!("{error}; see docs/operating.md for its form")))?;
+    let mut config =
+        Config::from_str(&url).map_err(|error| OpenError::PostgresUrl(super::failure::text(&error)))?;
     if config.get_dbname().is_none() {
         return Err(OpenError::PostgresUrl("it names no database: postgres://USER@HOST/DATABASE".to_owned()));
     }
