@@ -1,5 +1,6 @@
 //! Where time comes from: a [`Clock`] that the composition root chooses.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub use jiff::Timestamp;
@@ -11,12 +12,20 @@ pub trait Clock: Send + Sync {
 
     /// Time since a fixed moment, for measuring how long something took.
     fn elapsed(&self) -> Duration;
+
+    /// Moves the time of day by so many microseconds, because it differs from one
+    /// that others go by; whether it did. A clock that is moved by hand stays as it is.
+    fn correct(&self, _microseconds: i64) -> bool {
+        false
+    }
 }
 
 /// The machine's clocks.
 #[derive(Debug)]
 pub struct SystemClock {
     started: std::time::Instant,
+    /// How far the time of day is ahead of the machine's, in microseconds.
+    ahead: AtomicI64,
 }
 
 impl SystemClock {
@@ -28,7 +37,7 @@ impl SystemClock {
     )]
     #[must_use]
     pub fn new() -> Self {
-        Self { started: std::time::Instant::now() }
+        Self { started: std::time::Instant::now(), ahead: AtomicI64::new(0) }
     }
 }
 
@@ -38,11 +47,17 @@ impl Clock for SystemClock {
         // Whole microseconds: what databases keep, and what is told before and
         // after a restart is the same.
         let now = Timestamp::now();
-        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+        let corrected = now.as_microsecond().saturating_add(self.ahead.load(Ordering::Relaxed));
+        Timestamp::from_microsecond(corrected).unwrap_or(now)
     }
 
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn correct(&self, microseconds: i64) -> bool {
+        self.ahead.fetch_add(microseconds, Ordering::Relaxed);
+        true
     }
 }
 

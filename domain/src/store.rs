@@ -21,8 +21,10 @@ use crate::webhook::{Settings, Status, Webhook};
 use crate::wire::Dialect;
 
 mod jobs;
+mod nodes;
 
 pub use jobs::{JobStore, Late, NewReplay, Undelivered};
+pub use nodes::{Node, NodeStore, Signal};
 
 /// Why the database did not do it. The text is for operators, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,11 +42,11 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Everything a database has to offer.
 pub trait Store:
-    EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + SignalStore
+    EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + NodeStore
 {
 }
 
-impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + SignalStore> Store
+impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + NodeStore> Store
     for T
 {
 }
@@ -209,6 +211,9 @@ pub struct ClaimRequest {
     pub webhook: WebhookKey,
     /// Most deliveries.
     pub limit: usize,
+    /// Whether nobody else may claim for this lane while this process is at work:
+    /// what keeps the pace of a webhook must see all of its deliveries.
+    pub alone: bool,
 }
 
 /// What was claimed for one lane.
@@ -545,38 +550,4 @@ pub trait UpkeepStore: Send + Sync {
     /// Finishes what is under way and closes the database. Every method fails
     /// as unavailable afterwards.
     async fn close(&self);
-}
-
-/// Something that another process did to the database, or that was done to this
-/// one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// A webhook was made, edited or deleted.
-    WebhookChanged {
-        /// Whose it is.
-        tenant: TenantKey,
-        /// The webhook.
-        webhook: WebhookKey,
-    },
-    /// Deliveries are due that nobody holds; [`DeliveryStore::waiting_lanes`] tells which.
-    WorkDue,
-    /// A tenant's log of events has grown.
-    EventsRecorded {
-        /// The tenant.
-        tenant: TenantKey,
-    },
-    /// What this process had claimed was given to others, because nothing was
-    /// heard of it for too long.
-    LeaseLost,
-    /// Signals may have been missed: everything is to be looked at again.
-    MissedSome,
-}
-
-/// What others did to the database that this process should look at. Nobody may
-/// rely on it: a signal only saves the time until the next look.
-#[async_trait]
-pub trait SignalStore: Send + Sync {
-    /// Waits for the next signals; at least one is returned. A database of one
-    /// process never returns.
-    async fn next_signals(&self) -> Vec<Signal>;
 }

@@ -116,7 +116,11 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
         // What has no room now is asked for again when the lane has drained.
         lane.note_stored(now);
         if let Some(room) = lane.begin_claim(now) {
-            requests.push(ClaimRequest { webhook: key, limit: room.min(DELIVERIES_PER_LANE) });
+            requests.push(ClaimRequest {
+                webhook: key,
+                limit: room.min(DELIVERIES_PER_LANE),
+                alone: lane.is_paced(),
+            });
             claiming.insert(key, lane);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use callboard_domain::store::Result;
 
 use crate::jobs::{self, Standing};
-use crate::{Engine, change};
+use crate::{Engine, change, signals};
 
 /// Most deliveries that one step cancels, so that no publisher waits long for
 /// the writer.
@@ -40,6 +40,7 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Standing> {
     engine.lanes.forget_idle(elapsed, LANE_IDLE);
     engine.client.reap(elapsed);
     change::catch_up(engine).await;
+    signals::reread(engine).await?;
     give_back(engine).await?;
     // A job that can't be moved on must not keep retention from its work.
     let jobs = jobs::step(engine).await;

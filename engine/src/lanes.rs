@@ -244,6 +244,11 @@ impl Lane {
         Arc::clone(&self.state.lock().target)
     }
 
+    /// Whether its webhook's owner has set a rate.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.state.lock().target.webhook.settings.rate_per_second.is_some()
+    }
+
     /// Holds a place for a delivery of a body of `bytes`, until [`Self::fill`]
     /// or [`Self::give_back`]. False when it has to wait in the store.
     pub fn reserve(&self, bytes: usize) -> bool {
@@ -455,6 +460,12 @@ impl Lane {
     /// something out of the lane has to ask.
     fn has_drained(&self, state: &LaneState) -> bool {
         state.stored_due.is_some() && !state.claiming && state.held() <= self.limit(state) / 2
+    }
+
+    /// Hands out nothing that it holds, because the claims of this process may be
+    /// void; what waits is to be released.
+    pub fn empty(&self) -> Vec<DeliveryKey> {
+        self.drain(&mut self.state.lock())
     }
 
     fn drain(&self, state: &mut LaneState) -> Vec<DeliveryKey> {

@@ -6,7 +6,9 @@
 //! request, and `outcomes` writes down what came of it. What did not fit, and
 //! what has to wait, is brought back from the store by the `dispatcher`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use callboard_domain::clock::{Clock, Timestamp};
@@ -36,6 +38,7 @@ mod places;
 mod publish;
 pub mod registry;
 mod runner;
+mod signals;
 pub mod stream;
 pub mod target;
 mod uncancelled;
@@ -63,6 +66,9 @@ const AT_ONCE: usize = 16;
 /// behind them: a thousand take 0.6 seconds.
 const SICK_AT_ONCE: usize = 8;
 const BETWEEN_SICK: Duration = Duration::from_millis(5);
+
+/// How long a lane rests while the lease of this process may have passed.
+const LEASE_ASKED: Duration = Duration::from_secs(1);
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -117,6 +123,10 @@ pub struct Engine {
     lost: Mutex<Vec<(DeliveryKey, WebhookKey)>>,
     /// Webhooks of which a change could not be read when it was made.
     unobeyed: Mutex<Vec<(TenantKey, WebhookKey)>>,
+    /// Tenants of whose webhooks a change may have been missed.
+    tenants_unread: Mutex<BTreeSet<TenantKey>>,
+    /// The lease under which the lanes hold what they hold.
+    lease: AtomicI64,
     /// Attempts under way.
     runners: TaskTracker,
     stopping: CancellationToken,
@@ -136,6 +146,7 @@ impl Engine {
         options: Options,
     ) -> Arc<Self> {
         let (outcomes, unwritten) = mpsc::channel(UNWRITTEN);
+        let lease = AtomicI64::new(store.lease().unwrap_or_default());
         Arc::new(Self {
             registry: Registry::new(Arc::clone(&store), Arc::clone(&clock), options.public_url.clone()),
             lanes: Lanes::new(options.lane_capacity, options.queue_memory),
@@ -152,6 +163,8 @@ impl Engine {
             jobs_changed: Notify::new(),
             lost: Mutex::default(),
             unobeyed: Mutex::default(),
+            tenants_unread: Mutex::default(),
+            lease,
             runners: TaskTracker::new(),
             stopping: CancellationToken::new(),
             outcomes_done: CancellationToken::new(),
@@ -228,6 +241,7 @@ impl Engine {
         let background = TaskTracker::new();
         background.spawn(dispatcher::run(Arc::clone(&self)));
         background.spawn(janitor::run(Arc::clone(&self)));
+        background.spawn(signals::run(Arc::clone(&self)));
         let writer = tokio::spawn(outcomes::run(Arc::clone(&self), unwritten));
         stop.cancelled().await;
         self.stopping.cancel();
@@ -326,6 +340,12 @@ impl Engine {
     /// The next work of a lane. Where it has to rest first, the dispatcher will
     /// come back to it.
     pub(crate) fn next_work(&self, lane: &Lane) -> Option<Work> {
+        if !self.holds_its_lease() {
+            // Others may have what the lanes hold. They are emptied soon, or the
+            // lease turns out to be good.
+            self.agenda.rest(self.clock.now().saturating_add(LEASE_ASKED).unwrap_or_default(), lane.key());
+            return None;
+        }
         lane.take(self.clock.now())
             .map_err(|rests| {
                 if let Some(until) = rests {
@@ -333,6 +353,18 @@ impl Engine {
                 }
             })
             .ok()
+    }
+
+    /// Whether what was claimed is surely still this process'.
+    fn holds_its_lease(&self) -> bool {
+        self.store.lease() == Some(self.lease.load(Ordering::Acquire))
+    }
+
+    /// Goes by a new lease: what the lanes held under the old one is out of them.
+    fn obey_lease(&self, lease: Option<i64>) {
+        if let Some(lease) = lease {
+            self.lease.store(lease, Ordering::Release);
+        }
     }
 
     /// Brings what is due in the store into the lanes, once; returns when the

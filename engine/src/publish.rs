@@ -47,7 +47,9 @@ impl Planned {
     fn new(engine: &Engine, event: Event, targets: &[Arc<Target>]) -> Self {
         let place = |target: &Arc<Target>| {
             let lane = engine.lanes.get_or_make(target);
-            let reserved = lane.reserve(event.body.len());
+            // Where several processes send, one of them claims all that has a pace.
+            let paced = engine.store.is_shared() && target.webhook.settings.rate_per_second.is_some();
+            let reserved = !paced && lane.reserve(event.body.len());
             Place { lane, reserved, order: target.webhook.settings.order(&event.event_type) }
         };
         let places = targets.iter().map(place).collect();

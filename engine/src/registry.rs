@@ -3,7 +3,7 @@
 //! A tenant is loaded when it is first needed, so that tenants nobody
 //! publishes to cost nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use callboard_domain::clock::{Clock, Timestamp};
@@ -124,6 +124,32 @@ impl Registry {
             None => tenant.take(key),
         }
         Ok(target)
+    }
+
+    /// The tenants whose webhooks are in memory.
+    pub fn loaded_tenants(&self) -> Vec<TenantKey> {
+        let tenants = self.tenants.lock();
+        tenants.iter().filter(|(_, cell)| cell.initialized()).map(|(key, _)| *key).collect()
+    }
+
+    /// The webhooks of a tenant that are not in memory as the store has them.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn differing(&self, tenant: TenantKey) -> Result<Vec<WebhookKey>> {
+        let stored = self.store.webhooks_of(tenant).await?;
+        let cell = self.cell(tenant);
+        let known = self.loaded(&cell, tenant).await?.read();
+        let mut gone: HashSet<WebhookKey> = known.targets.keys().copied().collect();
+        let mut differing = Vec::new();
+        for webhook in stored {
+            gone.remove(&webhook.key);
+            if known.targets.get(&webhook.key).is_none_or(|target| target.webhook != webhook) {
+                differing.push(webhook.key);
+            }
+        }
+        differing.extend(gone);
+        Ok(differing)
     }
 
     /// Makes a webhook ready that is not in the store.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AdminToken, State};
 use crate::config::Settings;
+use crate::time;
 
 /// The program can't start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,7 @@ pub struct App {
     state: State,
     engine: Arc<Engine>,
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     listener: TcpListener,
     /// The operator's token, when it was made by this start.
     pub new_admin_token: Option<String>,
@@ -61,6 +63,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let own_url = own_url(&listener, settings);
     let store = open(settings).await?;
+    time::follow_once(&*store, &*clock).await?;
     let guard = Guard::new(settings.egress.allow.clone());
     let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
     let options = callboard_engine::Options {
@@ -84,8 +87,9 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         viagogo_requires_https: settings.viagogo.require_https,
         viagogo_requires_user_agent: settings.viagogo.require_user_agent,
     };
-    let state = State::new(Arc::clone(&store), Arc::clone(&engine), clock, rng, admin, options).await?;
-    Ok(App { state, engine, store, listener, new_admin_token })
+    let state =
+        State::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&clock), rng, admin, options).await?;
+    Ok(App { state, engine, store, clock, listener, new_admin_token })
 }
 
 /// Opens the database of the settings alone, as [`build`] does.
@@ -94,8 +98,15 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
 /// See [`StartError`].
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
     let max_connections = settings.postgres.max_connections;
-    let options = postgres::Options { max_connections, ..postgres::Options::default() };
+    let node_name = settings.postgres.node_name.clone().unwrap_or_else(machine_name);
+    let options = postgres::Options { max_connections, node_name, ..postgres::Options::default() };
     Ok(callboard_store::open_with(settings.database.reveal(), options).await?)
+}
+
+/// What the machine calls itself; empty where it does not say.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().chars().take(64).collect()
 }
 
 /// Opens a database alone, with the options that are usual: for who fills it
@@ -171,12 +182,14 @@ impl App {
     pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
         let engine_stop = CancellationToken::new();
         let engine = tokio::spawn(Arc::clone(&self.engine).run(engine_stop.clone()));
+        let time = tokio::spawn(time::follow(Arc::clone(&self.store), self.clock, engine_stop.clone()));
         let served = api::serve(self.listener, self.state, stop).await;
         // Only now: what was accepted meanwhile still reaches its lanes.
         engine_stop.cancel();
         if let Err(error) = engine.await {
             tracing::error!(%error, "the engine failed");
         }
+        time.abort();
         self.store.close().await;
         served
     }

@@ -63,6 +63,9 @@ pub struct Settings {
 pub struct Postgres {
     /// Most connections that requests and deliveries share.
     pub max_connections: usize,
+    /// What this process is called among those that share the database; the name of
+    /// its machine if left out.
+    pub node_name: Option<String>,
 }
 
 /// Which receivers may be called.
@@ -150,7 +153,7 @@ impl Default for Settings {
             database: DatabaseUrl::from("sqlite:callboard.db".to_owned()),
             admin_token: None,
             public_url: None,
-            postgres: Postgres { max_connections: 10 },
+            postgres: Postgres { max_connections: 10, node_name: None },
             egress: Egress { allow: Vec::new() },
             delivery: Delivery {
                 lane_capacity: 1_024,
@@ -213,6 +216,9 @@ impl Settings {
         }
         if !(2..=1_000).contains(&self.postgres.max_connections) {
             return wrong("postgres.max_connections", "from 2 to 1000");
+        }
+        if self.postgres.node_name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255) {
+            return wrong("postgres.node_name", "1 to 255 bytes long");
         }
         if let Err(fault) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(("log.filter", fault.to_string()));

@@ -11,3 +11,4 @@ pub mod file_handles;
 pub mod receiver;
 pub mod shutdown;
 pub mod telemetry;
+mod time;

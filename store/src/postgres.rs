@@ -45,8 +45,6 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use callboard_domain::clock::Clock;
-use callboard_domain::store::StoreError;
 use deadpool_postgres::Pool;
 
 use self::batches::{Batches, Ground};
@@ -146,19 +144,6 @@ pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenErro
 }
 
 impl PostgresStore {
-    /// How far the clock of the database is ahead of `clock`, in microseconds, within
-    /// half the time that it takes to ask.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn clock_offset_us(&self, clock: &dyn Clock) -> Result<i64, StoreError> {
-        let conn = self.pool.get().await.map_err(Failure::from)?;
-        let before = clock.now().as_microsecond();
-        let there = sql::value::<i64>(&conn, "SELECT database_time()", &[]).await?;
-        let after = clock.now().as_microsecond();
-        Ok(there.unwrap_or(after) - (before + (after - before) / 2))
-    }
-
     /// Ends what is under way, gives back what this process holds, and closes the
     /// connections.
     async fn shut(&self) {

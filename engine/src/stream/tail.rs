@@ -39,6 +39,13 @@ impl Tails {
         (tail.recorded.receiver_count() <= most).then_some((tail, recorded))
     }
 
+    /// Tells all who listen that something may have been recorded.
+    pub(crate) fn recorded_somewhere(&self) {
+        for tail in self.tenants.lock().values().filter_map(Weak::upgrade) {
+            tail.recorded.send_replace(());
+        }
+    }
+
     /// Tells those who listen that events of this tenant were recorded.
     pub(crate) fn recorded(&self, tenant: TenantKey) {
         if self.listened.load(Ordering::Acquire) == 0 {

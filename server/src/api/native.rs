@@ -12,6 +12,7 @@ mod deliveries;
 mod event_types;
 mod events;
 mod jobs;
+mod nodes;
 mod openapi;
 mod replay;
 mod stream;
@@ -53,6 +54,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(jobs::stop))
         .routes(routes!(tenants::create, tenants::list))
         .routes(routes!(tenants::show, tenants::edit))
+        .routes(routes!(nodes::list))
         .routes(routes!(clients::create, clients::list))
         .routes(routes!(clients::show, clients::delete))
         .routes(routes!(clients::enable))

@@ -14,7 +14,7 @@ use crate::openapi::routes;
 const GRANT: &str = "grant_type=client_credentials";
 
 /// What each route asks for: a scope, the operator, or nothing at all.
-const NEEDS: [(&str, &str); 56] = [
+const NEEDS: [(&str, &str); 57] = [
     ("POST /v1/events", "write:events"),
     ("GET /v1/events", "read:events"),
     ("GET /v1/events/{id}", "read:events"),
@@ -44,6 +44,7 @@ const NEEDS: [(&str, &str); 56] = [
     ("GET /v1/jobs", "read:webhooks"),
     ("GET /v1/jobs/{id}", "read:webhooks"),
     ("POST /v1/jobs/{id}/stop", "write:webhooks"),
+    ("GET /v1/nodes", "operator"),
     ("POST /v1/clients", "admin"),
     ("GET /v1/clients", "admin"),
     ("GET /v1/clients/{id}", "admin"),

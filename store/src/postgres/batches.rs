@@ -292,6 +292,15 @@ impl Worker {
         if !tenants.is_empty() {
             self.ground.recorded.note(tenants);
         }
+        let is_due = |work: &&Work| match work {
+            Work::Record(recording) => {
+                recording.events.iter().any(|new| new.deliveries.iter().any(|delivery| !delivery.leased))
+            }
+            _ => false,
+        };
+        if works.iter().any(is_due) {
+            self.ground.recorded.note_due();
+        }
     }
 
     /// What was finished goes first, because it holds chains; what is claimed last,

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
@@ -22,6 +23,9 @@ pub(super) struct Claiming {
     pub(super) now: Timestamp,
     pub(super) max_bytes: usize,
 }
+
+/// When a node asks again for a lane of which another one is the owner.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// Every lane in turn, at the cost of one step of the index a lane. Rows of no
 /// webhook have keys below 0.
@@ -78,7 +82,9 @@ struct Due {
 pub(super) async fn claim(conn: &Connection, node: i64, asked: &Claiming) -> Result<Vec<LaneClaim>, Failure> {
     nodes::hold(conn, node).await?;
     let webhooks: Vec<i64> = asked.lanes.iter().map(|lane| lane.webhook.0).collect();
-    let most: Vec<i64> = asked.lanes.iter().map(|lane| count(lane.limit)).collect();
+    let others = owned_by_others(conn, node, &asked.lanes).await?;
+    let most = |lane: &ClaimRequest| if others.contains(&lane.webhook.0) { 0 } else { count(lane.limit) };
+    let most: Vec<i64> = asked.lanes.iter().map(most).collect();
     let due = due(conn, &webhooks, &most, asked.now).await?;
     let choice = choose(&due, asked.max_bytes);
     for one in due.iter().filter(|one| choice.ended.contains(&one.delivery)) {
@@ -92,15 +98,47 @@ pub(super) async fn claim(conn: &Connection, node: i64, asked: &Claiming) -> Res
     let keys: Vec<i64> = keys.into_iter().collect();
     let events = if keys.is_empty() { HashMap::new() } else { events::by_keys(conn, &keys).await? };
     let next = sql::many(conn, NEXT_DUE, &[&webhooks], |row| Ok(unleased(get(row, 0)?)?)).await?;
+    // By then its owner may be gone.
+    let later = asked.now.saturating_add(ASKED_AGAIN).unwrap_or(asked.now);
     let claims = asked.lanes.iter().zip(next);
     let mut claims: Vec<LaneClaim> = claims
-        .map(|(lane, next_due)| LaneClaim { webhook: lane.webhook, deliveries: Vec::new(), next_due })
+        .map(|(lane, next_due)| {
+            let others = others.contains(&lane.webhook.0);
+            let next_due = next_due.map(|due| if others { due.max(later) } else { due });
+            LaneClaim { webhook: lane.webhook, deliveries: Vec::new(), next_due }
+        })
         .collect();
     for index in choice.taken {
         let claimed = claimed(&due[index], &events)?;
         claims[due[index].lane].deliveries.push(claimed);
     }
     Ok(claims)
+}
+
+/// The webhooks for which another node alone may claim. Those that nobody owns, or
+/// whose owner is gone, are this node's from now on.
+async fn owned_by_others(
+    conn: &Connection,
+    node: i64,
+    lanes: &[ClaimRequest],
+) -> Result<HashSet<i64>, Failure> {
+    let mut alone: Vec<i64> = lanes.iter().filter(|lane| lane.alone).map(|lane| lane.webhook.0).collect();
+    if alone.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let owned = "SELECT webhook FROM lane_owners WHERE webhook = ANY($1) AND node = $2";
+    let mut own = sql::many(conn, owned, &[&alone, &node], |row| get::<i64>(row, 0)).await?;
+    alone.retain(|webhook| !own.contains(webhook));
+    if !alone.is_empty() {
+        let take = "INSERT INTO lane_owners AS owner (webhook, node)
+            SELECT webhook, $2 FROM unnest($1::bigint[]) AS webhook ORDER BY webhook
+            ON CONFLICT (webhook) DO UPDATE SET node = excluded.node
+            WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.key = owner.node)
+            RETURNING webhook";
+        own = sql::many(conn, take, &[&alone, &node], |row| get::<i64>(row, 0)).await?;
+        alone.retain(|webhook| !own.contains(webhook));
+    }
+    Ok(alone.into_iter().collect())
 }
 
 fn claimed(due: &Due, events: &HashMap<i64, Arc<StoredEvent>>) -> Result<Claimed, Failure> {

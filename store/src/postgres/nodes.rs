@@ -2,10 +2,11 @@
 //! has passed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use callboard_domain::store::Signal;
+use callboard_domain::clock::{Clock as _, SystemClock, Timestamp};
+use callboard_domain::store::{self, Signal};
 use deadpool_postgres::Pool;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -17,12 +18,16 @@ use super::signals::Heard;
 use super::sql::{self, Connection, get};
 use super::transaction::Transaction;
 use super::{claims, signals};
+use crate::rows::{LEASED, timestamp};
 
 /// How long a lease runs, in microseconds of the database's time.
 const LEASE_US: i64 = 15_000_000;
 
 /// How often it is renewed. Four in a row may fail.
 const RENEWED: Duration = Duration::from_secs(3);
+
+/// How long before the end of its lease a process stops to rely on it.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// This process among those that work on the database.
 pub(super) struct Node {
@@ -32,6 +37,10 @@ pub(super) struct Node {
     name: String,
     /// No other process is at work.
     alone: AtomicBool,
+    /// Leases run in real time, which no test can move.
+    clock: SystemClock,
+    /// Until when the lease surely runs, as microseconds of `clock`.
+    sure_until: AtomicU64,
     heard: Heard,
     /// Held by who enters the process anew.
     entering: tokio::sync::Mutex<()>,
@@ -52,6 +61,8 @@ impl Node {
             id: id.to_owned(),
             name: name.to_owned(),
             alone: AtomicBool::new(false),
+            clock: SystemClock::new(),
+            sure_until: AtomicU64::new(0),
             heard: heard.clone(),
             entering: tokio::sync::Mutex::new(()),
             task: Mutex::new(None),
@@ -68,6 +79,21 @@ impl Node {
         self.key.load(Ordering::Relaxed)
     }
 
+    /// Which row it is, while its lease surely runs. A process that was stopped for a
+    /// while learns here, before it can have asked, that others may have its claims.
+    pub(super) fn lease(&self) -> Option<i64> {
+        let key = self.key();
+        let now = self.clock.elapsed();
+        (now < Duration::from_micros(self.sure_until.load(Ordering::Acquire))).then_some(key)
+    }
+
+    /// The lease was good at `asked`, when the database was asked to renew it.
+    fn renewed(&self, asked: Duration) {
+        let until = asked + Duration::from_micros(LEASE_US.unsigned_abs()).saturating_sub(MARGIN);
+        let until = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
+        self.sure_until.store(until, Ordering::Release);
+    }
+
     /// Whether no other process was at work when that was last looked at.
     pub(super) fn is_alone(&self) -> bool {
         self.alone.load(Ordering::Relaxed)
@@ -75,6 +101,7 @@ impl Node {
 
     async fn enter(&self) -> Result<(), Failure> {
         let conn = self.pool.get().await?;
+        let asked = self.clock.elapsed();
         let sql = "INSERT INTO nodes (id, name, version, started_at, lease_until)
             VALUES ($1, $2, $3, database_time(), database_time() + $4)
             ON CONFLICT (id) DO UPDATE SET lease_until = nodes.lease_until
@@ -82,6 +109,7 @@ impl Node {
         let version = env!("CARGO_PKG_VERSION");
         let key = sql::value(&conn, sql, &[&self.id, &self.name, &version, &LEASE_US]).await?;
         self.key.store(key.unwrap_or_default(), Ordering::Relaxed);
+        self.renewed(asked);
         Ok(())
     }
 
@@ -103,6 +131,7 @@ impl Node {
     async fn renew(&self) -> Result<(), Failure> {
         let key = self.key();
         let conn = self.pool.get().await?;
+        let asked = self.clock.elapsed();
         let sql = "UPDATE nodes SET lease_until = database_time() + $2
             WHERE key = $1 AND lease_until >= database_time()
             RETURNING (SELECT count(*) FROM nodes) = 1";
@@ -111,6 +140,7 @@ impl Node {
         match alone {
             Some(alone) => {
                 self.alone.store(alone, Ordering::Relaxed);
+                self.renewed(asked);
                 Ok(())
             }
             None => self.enter_anew(key).await,
@@ -192,13 +222,47 @@ async fn remove(pool: &Pool, key: i64) -> Result<(), Failure> {
         // Waits for what the node is claiming, so that nothing of it is missed.
         let lock = "SELECT pg_advisory_xact_lock(lock_place('nodes'), ($1::bigint & 2147483647)::integer)";
         sql::run(conn, lock, &[&key]).await?;
-        if sql::run(conn, "DELETE FROM nodes WHERE key = $1", &[&key]).await? > 0
-            && claims::end_leases(conn, key).await? > 0
-        {
-            signals::work_due(conn).await?;
+        if sql::run(conn, "DELETE FROM nodes WHERE key = $1", &[&key]).await? > 0 {
+            let lanes = sql::run(conn, "DELETE FROM lane_owners WHERE node = $1", &[&key]).await?;
+            if claims::end_leases(conn, key).await? + lanes > 0 {
+                signals::work_due(conn).await?;
+            }
         }
         Ok(())
     };
     let removed = removed.await;
     transaction.end(removed).await
+}
+
+/// How many deliveries each node holds.
+const LEASED_BY: &str = concat!(
+    claims::lanes!(),
+    ", leased AS (
+         SELECT pending.node, count(*) AS deliveries FROM lanes CROSS JOIN pending
+         WHERE pending.webhook = lanes.webhook AND pending.due_at = $1 GROUP BY pending.node
+     )
+     SELECT nodes.key, id, name, version, started_at, lease_until, coalesce(leased.deliveries, 0)
+     FROM nodes LEFT JOIN leased ON leased.node = nodes.key ORDER BY started_at, nodes.key"
+);
+
+/// The nodes at work; `this` is that of this process.
+pub(super) async fn list(conn: &Connection, this: i64) -> Result<Vec<store::Node>, Failure> {
+    sql::many(conn, LEASED_BY, &[&LEASED], |row| {
+        Ok(store::Node {
+            id: get(row, 1)?,
+            name: get(row, 2)?,
+            version: get(row, 3)?,
+            started_at: timestamp(get(row, 4)?)?,
+            lease_until: timestamp(get(row, 5)?)?,
+            leased: get::<i64>(row, 6)?.unsigned_abs(),
+            is_this: get::<i64>(row, 0)? == this,
+        })
+    })
+    .await
+}
+
+/// The time of the database.
+pub(super) async fn database_time(conn: &Connection) -> Result<Timestamp, Failure> {
+    let time = sql::value::<i64>(conn, "SELECT database_time()", &[]).await?;
+    Ok(timestamp(time.unwrap_or_default())?)
 }

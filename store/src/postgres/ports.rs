@@ -13,16 +13,16 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    Signal, SignalStore, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page, RecordError,
+    Recorded, Result, Signal, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 
 use super::failure::Failure;
 use super::transaction::{asking, reading, writing};
 use super::{
-    PostgresStore, access, by_hand, claims, deliveries, delivery_list, event_list, events, retention, sql,
-    stats, stream, webhooks,
+    PostgresStore, access, by_hand, claims, deliveries, delivery_list, event_list, events, nodes, retention,
+    sql, stats, stream, webhooks,
 };
 use crate::rows::attempts::details;
 use crate::rows::settings_text;
@@ -319,8 +319,25 @@ impl UpkeepStore for PostgresStore {
 }
 
 #[async_trait]
-impl SignalStore for PostgresStore {
+impl NodeStore for PostgresStore {
     async fn next_signals(&self) -> Vec<Signal> {
         self.signals.heard().next().await
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn lease(&self) -> Option<i64> {
+        self.node.lease()
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>> {
+        let this = self.node.key();
+        asking!(&self.pool, |conn| nodes::list(conn, this))
+    }
+
+    async fn database_time(&self) -> Result<Option<Timestamp>> {
+        asking!(&self.pool, |conn| nodes::database_time(conn)).map(Some)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use callboard_domain::id::{TenantKey, WebhookKey};
@@ -17,6 +18,10 @@ use super::failure::Failure;
 use super::nodes::Node;
 use super::open::Target;
 use super::sql::{self, Connection};
+
+/// How often it is tried whether the connection that listens still lives, and how
+/// long that may take. One that was cut says nothing by itself.
+const TRIED: Duration = Duration::from_secs(3);
 
 /// Most signals that wait to be looked at; more say only that there were some.
 const MOST: usize = 1_024;
@@ -69,12 +74,19 @@ pub(super) struct Signals {
 #[derive(Default)]
 pub(super) struct Recorded {
     tenants: Mutex<BTreeSet<i64>>,
+    /// Something is due that nobody holds.
+    due: AtomicBool,
     wake: Notify,
 }
 
 impl Recorded {
     pub(super) fn note(&self, tenants: impl IntoIterator<Item = i64>) {
         self.tenants.lock().extend(tenants);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn note_due(&self) {
+        self.due.store(true, Ordering::Relaxed);
         self.wake.notify_one();
     }
 }
@@ -143,10 +155,10 @@ async fn listen(target: &Target) -> Result<Listening, Failure> {
 }
 
 async fn hear(target: Target, ears: Ears, listening: Listening, heard: Heard) {
-    let (mut _client, mut notifications) = listening;
+    let (mut client, mut notifications) = listening;
     loop {
-        while let Some(notification) = notifications.recv().await {
-            if let Some(signal) = ears.understand(notification.payload()) {
+        while let Some(payload) = next_payload(&client, &mut notifications).await {
+            if let Some(signal) = ears.understand(&payload) {
                 heard.push(signal);
             }
         }
@@ -154,11 +166,24 @@ async fn hear(target: Target, ears: Ears, listening: Listening, heard: Heard) {
         loop {
             tokio::time::sleep(PAUSE).await;
             if let Ok(listening) = listen(&target).await {
-                (_client, notifications) = listening;
+                (client, notifications) = listening;
                 break;
             }
         }
         heard.push(Signal::MissedSome);
+    }
+}
+
+/// What is heard next; `None` when the connection is lost.
+async fn next_payload(
+    client: &Client,
+    notifications: &mut UnboundedReceiver<Notification>,
+) -> Option<String> {
+    loop {
+        match tokio::time::timeout(TRIED, notifications.recv()).await {
+            Ok(notification) => return notification.map(|one| one.payload().to_owned()),
+            Err(_) => tokio::time::timeout(TRIED, client.simple_query("")).await.ok()?.ok().map(drop)?,
+        }
     }
 }
 
@@ -212,14 +237,16 @@ async fn tell(pool: Pool, node: Arc<Node>, recorded: Arc<Recorded>) {
             tokio::time::sleep(COLLECTED).await;
         }
         let tenants = std::mem::take(&mut *recorded.tenants.lock());
+        let due = recorded.due.swap(false, Ordering::Relaxed);
         if node.is_alone() {
             continue;
         }
         if let Ok(conn) = pool.get().await {
             let tenants: Vec<i64> = tenants.into_iter().collect();
-            let sql = "SELECT signal('events ' || tenant) FROM unnest($1::bigint[]) AS tenant";
+            let sql = "SELECT signal('events ' || tenant) FROM unnest($1::bigint[]) AS tenant
+                UNION ALL SELECT signal('due') WHERE $2";
             // Whoever does not hear of it looks again by itself, only later.
-            let _ = sql::run(&conn, sql, &[&tenants]).await;
+            let _ = sql::run(&conn, sql, &[&tenants, &due]).await;
         }
     }
 }

@@ -12,8 +12,8 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Page, RecordError, Recorded, Result,
-    Signal, SignalStore, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page, RecordError,
+    Recorded, Result, Signal, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 
@@ -328,9 +328,24 @@ impl UpkeepStore for SqliteStore {
 }
 
 #[async_trait]
-impl SignalStore for SqliteStore {
+impl NodeStore for SqliteStore {
     async fn next_signals(&self) -> Vec<Signal> {
-        // There is no other process.
         std::future::pending().await
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn lease(&self) -> Option<i64> {
+        Some(0)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>> {
+        Ok(Vec::new())
+    }
+
+    async fn database_time(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

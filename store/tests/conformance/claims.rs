@@ -14,7 +14,7 @@ pub(crate) async fn what_is_due_is_claimed_once_and_oldest_first(world: World) {
     world.finish(attempt(&sooner, 0, webhook, 1, Outcome::Retry(at(20)), at(2))).await;
     assert!(world.claim(webhook, 10, at(19)).await.is_empty());
 
-    let request = vec![ClaimRequest { webhook, limit: 1 }];
+    let request = vec![ClaimRequest { webhook, limit: 1, alone: false }];
     let claims = world.store.claim_due(request, at(40), usize::MAX).await.expect("a claim");
     assert_eq!(claims[0].deliveries.len(), 1);
     let claimed = &claims[0].deliveries[0];
@@ -47,7 +47,7 @@ pub(crate) async fn bodies_bound_a_claim(world: World) {
         large.body = vec![b'x'; 1_000].into();
         world.record(tenant, large, &[one, two], at(1)).await;
     }
-    let lanes = || [one, two].map(|webhook| ClaimRequest { webhook, limit: 10 }).to_vec();
+    let lanes = || [one, two].map(|webhook| ClaimRequest { webhook, limit: 10, alone: false }).to_vec();
     let claims = world.store.claim_due(lanes(), at(2), 1_500).await.expect("a claim");
     let counts: Vec<_> = claims.iter().map(|claim| claim.deliveries.len()).collect();
     assert_eq!(counts, [1, 1], "an event shared by lanes counts once");

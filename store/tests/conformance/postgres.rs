@@ -9,7 +9,7 @@ use callboard_domain::id::WebhookKey;
 use callboard_domain::job::{Counted, Selection};
 use callboard_domain::store::{
     ClaimRequest, DeliveryStore as _, EventFilter, EventStore as _, JobStore as _, Late, NewDelivery,
-    NewEvent, NewReplay, Order, Page, Signal, SignalStore as _, UpkeepStore as _, WebhookStore as _,
+    NewEvent, NewReplay, NodeStore as _, Order, Page, Signal, UpkeepStore as _, WebhookStore as _,
 };
 use callboard_store::postgres::{self, Options, PostgresStore};
 use tokio_postgres::{Client, NoTls};
@@ -33,7 +33,8 @@ impl World {
 }
 
 async fn claim(store: &PostgresStore, webhook: WebhookKey, limit: usize) -> Vec<i64> {
-    let claims = store.claim_due(vec![ClaimRequest { webhook, limit }], at(50), usize::MAX).await;
+    let claims =
+        store.claim_due(vec![ClaimRequest { webhook, limit, alone: false }], at(50), usize::MAX).await;
     claims.expect("a claim").remove(0).deliveries.iter().map(|claimed| claimed.delivery.0).collect()
 }
 
@@ -103,7 +104,8 @@ async fn nodes_that_add_to_one_chain_keep_its_order() {
     world.finish(attempt(&going[0], 0, webhook, 1, Outcome::Delivered, at(2))).await;
     for turn in 0_usize..29 {
         let store = if turn % 2 == 0 { &world.store } else { &other };
-        let claims = store.claim_due(vec![ClaimRequest { webhook, limit: 9 }], at(9), usize::MAX).await;
+        let claims =
+            store.claim_due(vec![ClaimRequest { webhook, limit: 9, alone: false }], at(9), usize::MAX).await;
         let claimed = claims.expect("a claim").remove(0).deliveries;
         assert_eq!(claimed.len(), 1);
         seen.push(claimed[0].delivery);

@@ -91,7 +91,7 @@ impl World {
     }
 
     pub(crate) async fn claim(&self, webhook: WebhookKey, limit: usize, now: Timestamp) -> Vec<Claimed> {
-        let request = ClaimRequest { webhook, limit };
+        let request = ClaimRequest { webhook, limit, alone: false };
         let claims = self.store.claim_due(vec![request], now, usize::MAX).await.expect("a claim");
         claims.into_iter().next().expect("one lane").deliveries
     }

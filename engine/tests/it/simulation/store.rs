@@ -21,9 +21,9 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewReplay, NewWebhook, Page,
-    RecordError, Recorded, Result, Signal, SignalStore, Store, StoreError, Stretch, Undelivered, UpkeepStore,
-    WebhookEdit, WebhookSlice, WebhookStore,
+    EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewReplay, NewWebhook, Node,
+    NodeStore, Page, RecordError, Recorded, Result, Signal, Store, StoreError, Stretch, Undelivered,
+    UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -398,8 +398,24 @@ impl UpkeepStore for SimulatedStore {
 }
 
 #[async_trait]
-impl SignalStore for SimulatedStore {
+impl NodeStore for SimulatedStore {
     async fn next_signals(&self) -> Vec<Signal> {
-        std::future::pending().await
+        self.inner.next_signals().await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    fn lease(&self) -> Option<i64> {
+        self.inner.lease()
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>> {
+        self.inner.nodes().await
+    }
+
+    async fn database_time(&self) -> Result<Option<Timestamp>> {
+        self.inner.database_time().await
     }
 }

@@ -42,6 +42,7 @@ pub(in crate::api) async fn show(Extension(document): Extension<Document>) -> im
         (name = "viagogo", description = "Webhooks for clients that were written for viagogo"),
         (name = "openticket", description = "Webhooks for clients that were written for OpenTicket"),
         (name = "access", description = "Tenants, clients and tokens"),
+        (name = "nodes", description = "The processes that share the database"),
         (name = "about", description = "The server itself"),
     )
 )]

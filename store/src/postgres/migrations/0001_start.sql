@@ -253,6 +253,13 @@ CREATE TABLE retention (
 
 -- The processes that work on this database. What a node has in its hands is
 -- given back when its lease has passed; the lease is in the time of the database.
+-- Who alone claims for a webhook whose deliveries have a pace: the node that
+-- asked first, until it is gone.
+CREATE TABLE lane_owners (
+    webhook bigint PRIMARY KEY,
+    node bigint NOT NULL
+);
+
 CREATE TABLE nodes (
     key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id text NOT NULL UNIQUE,
