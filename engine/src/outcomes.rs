@@ -21,6 +21,11 @@ const BATCH: usize = 1_024;
 /// How long to wait before a batch is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long outcomes that only say "try again later" wait for company: nobody is
+/// in a hurry for them, and a commit for each few of a thousand endpoints that
+/// fail would stand before what others publish.
+const LINGER: Duration = Duration::from_millis(25);
+
 /// Writes batches until every sender is gone and the channel is empty.
 pub(crate) async fn run(engine: Arc<Engine>, mut unwritten: mpsc::Receiver<Attempt>) {
     loop {
@@ -37,7 +42,28 @@ pub(crate) async fn run(engine: Arc<Engine>, mut unwritten: mpsc::Receiver<Attem
         if received == 0 {
             return;
         }
+        linger(&engine, &mut unwritten, &mut batch).await;
         write(&engine, Arc::new(batch)).await;
+    }
+}
+
+/// Receives more, as long as nothing in the batch is urgent.
+async fn linger(engine: &Engine, unwritten: &mut mpsc::Receiver<Attempt>, batch: &mut Vec<Attempt>) {
+    let waited = tokio::time::sleep(LINGER);
+    tokio::pin!(waited);
+    let mut seen = 0;
+    while batch.len() < BATCH
+        && batch[seen..].iter().all(|attempt| matches!(attempt.outcome, Outcome::Retry(_)))
+    {
+        seen = batch.len();
+        let room = BATCH - seen;
+        // In this order, because chance comes from outside.
+        tokio::select! {
+            biased;
+            received = unwritten.recv_many(batch, room) => if received == 0 { return },
+            () = &mut waited => return,
+            () = engine.stopping.cancelled() => return,
+        }
     }
 }
 

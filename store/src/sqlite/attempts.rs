@@ -3,7 +3,7 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Attempt, Outcome, State};
 use callboard_domain::id::WebhookKey;
-use rusqlite::{Connection, Row};
+use rusqlite::{CachedStatement, Connection, Row};
 
 use super::failure::Failure;
 use super::ledger::Write;
@@ -38,8 +38,11 @@ pub(super) fn finish(
     now: Timestamp,
 ) -> Result<Vec<WebhookKey>, Failure> {
     let mut due = Vec::new();
+    // Looked up once: that costs as much as running them.
+    let mut end_free = write.conn.prepare_cached(END_FREE)?;
+    let mut record = write.conn.prepare_cached(RECORD)?;
     for (attempt, detail) in attempts.iter().zip(details) {
-        let state = match move_on(write.conn, attempt)? {
+        let state = match move_on(write.conn, &mut end_free, attempt)? {
             Some(ended) => {
                 if chains::let_next_go(write.conn, ended, now)? {
                     due.push(attempt.webhook);
@@ -50,29 +53,41 @@ pub(super) fn finish(
         };
         if let Some(state) = state {
             counts::count(&mut write.ledger.stats, attempt, state);
-            insert(write.conn, attempt, state, detail.as_deref())?;
+            insert(&mut record, attempt, state, detail.as_deref())?;
         }
     }
     Ok(due)
 }
 
+/// Ends a delivery that is in no chain. It does not return the chain, because
+/// SQLite builds a table in memory for what a statement returns.
+const END_FREE: &str = "DELETE FROM pending WHERE delivery = ?1 AND attempts = ?2 AND chain = 0";
+
 /// Moves the waiting delivery on, if it still waits for this very attempt.
 /// Returns the chain that it was in, if it is over, and else 0.
-fn move_on(conn: &Connection, attempt: &Attempt) -> Result<Option<i64>, Failure> {
+fn move_on(
+    conn: &Connection,
+    end_free: &mut CachedStatement<'_>,
+    attempt: &Attempt,
+) -> Result<Option<i64>, Failure> {
     let (delivery, before) = (attempt.delivery.0, i64::from(attempt.number) - 1);
-    match attempt.outcome {
-        Outcome::Retry(due_at) => sql::value(
+    if let Outcome::Retry(due_at) = attempt.outcome {
+        let waits = sql::run(
             conn,
             "UPDATE pending SET due_at = ?3, attempts = ?4, tries = ?5
-             WHERE delivery = ?1 AND attempts = ?2 RETURNING 0",
+             WHERE delivery = ?1 AND attempts = ?2",
             (delivery, before, due_again(due_at), attempt.number, attempt.tries),
-        ),
-        _ => sql::value(
-            conn,
-            "DELETE FROM pending WHERE delivery = ?1 AND attempts = ?2 RETURNING chain",
-            (delivery, before),
-        ),
+        )?;
+        return Ok((waits > 0).then_some(0));
     }
+    if end_free.execute((delivery, before))? > 0 {
+        return Ok(Some(0));
+    }
+    sql::value(
+        conn,
+        "DELETE FROM pending WHERE delivery = ?1 AND attempts = ?2 RETURNING chain",
+        (delivery, before),
+    )
 }
 
 /// The state to write down with an attempt that its delivery no longer waited
@@ -93,25 +108,29 @@ fn state_after_all(conn: &Connection, attempt: &Attempt) -> Result<Option<State>
     Ok(rows::attempts::state_after_all(attempt, written))
 }
 
-fn insert(conn: &Connection, attempt: &Attempt, state: State, detail: Option<&str>) -> Result<(), Failure> {
-    sql::run(
-        conn,
-        "INSERT OR REPLACE INTO attempts
-             (key, event, webhook, started_at, duration_us, state, status, cause, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        rusqlite::params![
-            attempt_key(attempt.delivery.0, attempt.number),
-            attempt.event.0,
-            attempt.webhook.0,
-            micros(attempt.started_at),
-            duration_us(attempt),
-            state_code(state),
-            attempt.status,
-            attempt.cause.and_then(cause_text),
-            detail,
-        ],
-    )
-    .map(drop)
+const RECORD: &str = "INSERT OR REPLACE INTO attempts
+        (key, event, webhook, started_at, duration_us, state, status, cause, detail)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+/// Runs [`RECORD`].
+fn insert(
+    record: &mut CachedStatement<'_>,
+    attempt: &Attempt,
+    state: State,
+    detail: Option<&str>,
+) -> Result<(), Failure> {
+    record.execute(rusqlite::params![
+        attempt_key(attempt.delivery.0, attempt.number),
+        attempt.event.0,
+        attempt.webhook.0,
+        micros(attempt.started_at),
+        duration_us(attempt),
+        state_code(state),
+        attempt.status,
+        attempt.cause.and_then(cause_text),
+        detail,
+    ])?;
+    Ok(())
 }
 
 /// The delivery, if it waits.
@@ -136,7 +155,7 @@ pub(super) fn end_unattempted(
     sql::run(conn, "DELETE FROM pending WHERE delivery = ?1", [waiting.delivery])?;
     let attempt = unattempted(waiting, ending, now);
     let detail = detail_text(&attempt.detail)?;
-    insert(conn, &attempt, attempt.outcome.state(), detail.as_deref())
+    insert(&mut conn.prepare_cached(RECORD)?, &attempt, attempt.outcome.state(), detail.as_deref())
 }
 
 /// Reads a delivery's attempts.

@@ -5,12 +5,15 @@
 //! page a webhook and event. So they follow, and whoever reads them adds the
 //! events that are not in them yet: the tail, which stays short.
 
+use std::ops::RangeInclusive;
+
 use callboard_domain::id::{TenantKey, WebhookKey};
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
+use crate::rows::count;
 use crate::rows::packed::{hash64, unpack};
 
 /// Most events of one batch.
@@ -18,6 +21,13 @@ const BATCH: i64 = 1_000;
 
 /// Rows after which a batch takes no further event.
 const BATCH_ROWS: usize = 10_000;
+
+/// The span of an event. The log of events is an index for each, so that a batch
+/// touches only the pages of the newest one: with one index for all, events about
+/// different subjects would touch a page each.
+pub(super) const fn span(event: i64) -> i64 {
+    event >> 15
+}
 
 /// The facet that every event of a tenant has.
 pub(super) const EVERY: i64 = 0;
@@ -71,7 +81,7 @@ pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
     for event in &batch {
         deliveries.extend(unpack(&event.webhooks).map(|webhook| webhook.0).zip(event.first_delivery..));
         if !event.is_echo {
-            facets.extend(event.facets.map(|facet| (event.tenant, facet, event.key)));
+            facets.extend(event.facets.map(|facet| (span(event.key), event.tenant, facet, event.key)));
         }
         indexed = event.key;
         if deliveries.len() + facets.len() >= BATCH_ROWS {
@@ -85,8 +95,9 @@ pub(super) fn advance(write: &mut Write<'_>) -> Result<(), Failure> {
     for row in deliveries {
         statement.execute(row)?;
     }
-    let mut statement =
-        write.conn.prepare_cached("INSERT INTO event_log (tenant, facet, event) VALUES (?1, ?2, ?3)")?;
+    let mut statement = write
+        .conn
+        .prepare_cached("INSERT INTO event_log (span, tenant, facet, event) VALUES (?1, ?2, ?3, ?4)")?;
     for row in facets {
         statement.execute(row)?;
     }
@@ -127,7 +138,7 @@ pub(super) fn deliveries(
         }
     }
     found.truncate(limit);
-    let rest = crate::rows::count(limit - found.len());
+    let rest = count(limit - found.len());
     found.extend(sql::many(conn, DELIVERIES, (webhook.0, from, to, rest), |row| Ok(row.get::<_, i64>(0)?))?);
     Ok(found)
 }
@@ -145,7 +156,7 @@ pub(super) fn deliveries_upwards(
     first_event: i64,
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
-    let bounds = (webhook.0, from, to, crate::rows::count(limit));
+    let bounds = (webhook.0, from, to, count(limit));
     let mut found: Vec<i64> = sql::many(conn, DELIVERIES_UPWARDS, bounds, |row| Ok(row.get(0)?))?;
     let mut statement =
         conn.prepare_cached("SELECT first_delivery, webhooks FROM events WHERE key > ?1 ORDER BY key")?;
@@ -164,9 +175,17 @@ pub(super) fn deliveries_upwards(
     Ok(found)
 }
 
-/// Reads a facet's log.
+/// The spans that may hold events from `from` to before `to`, of those that are
+/// in the log.
+fn spans(conn: &Connection, (from, to): (i64, i64), indexed: i64) -> Result<RangeInclusive<i64>, Failure> {
+    let oldest = sql::value::<Option<i64>>(conn, "SELECT min(key) FROM events", [])?.flatten();
+    let first = from.max(oldest.unwrap_or(i64::MAX));
+    Ok(span(first)..=span(indexed.min(to.saturating_sub(1))))
+}
+
+/// Reads a facet's log in a span.
 pub(super) const EVENTS: &str = "SELECT event FROM event_log
-    WHERE tenant = ?1 AND facet = ?2 AND event >= ?3 AND event < ?4 ORDER BY event DESC LIMIT ?5";
+    WHERE span = ?1 AND tenant = ?2 AND facet = ?3 AND event >= ?4 AND event < ?5 ORDER BY event DESC LIMIT ?6";
 
 /// A tenant's events from `from` to before `to`, the newest first, at most
 /// `limit`: those in the log have the facet, those of the tail are all there.
@@ -177,7 +196,6 @@ pub(super) fn events(
     (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
-    let count = crate::rows::count;
     let indexed = indexed(conn)?;
     let mut found = sql::many(
         conn,
@@ -186,19 +204,19 @@ pub(super) fn events(
         (indexed, from, to, tenant.0, count(limit)),
         |row| Ok(row.get(0)?),
     )?;
-    let rest = count(limit - found.len());
-    found.extend(sql::many(
-        conn,
-        EVENTS,
-        (tenant.0, facet, from, to, rest),
-        |row| Ok(row.get::<_, i64>(0)?),
-    )?);
+    for span in spans(conn, (from, to), indexed)?.rev() {
+        if found.len() >= limit {
+            break;
+        }
+        let bounds = (span, tenant.0, facet, from, to, count(limit - found.len()));
+        found.extend(sql::many(conn, EVENTS, bounds, |row| Ok(row.get::<_, i64>(0)?))?);
+    }
     Ok(found)
 }
 
-/// Reads a facet's log upwards.
+/// Reads a facet's log in a span upwards.
 pub(super) const EVENTS_UPWARDS: &str = "SELECT event FROM event_log
-    WHERE tenant = ?1 AND facet = ?2 AND event >= ?3 AND event < ?4 ORDER BY event LIMIT ?5";
+    WHERE span = ?1 AND tenant = ?2 AND facet = ?3 AND event >= ?4 AND event < ?5 ORDER BY event LIMIT ?6";
 
 /// Like [`events`], the oldest first.
 pub(super) fn events_upwards(
@@ -208,16 +226,66 @@ pub(super) fn events_upwards(
     (from, to): (i64, i64),
     limit: usize,
 ) -> Result<Vec<i64>, Failure> {
-    let count = crate::rows::count;
-    let mut found: Vec<i64> =
-        sql::many(conn, EVENTS_UPWARDS, (tenant.0, facet, from, to, count(limit)), |row| Ok(row.get(0)?))?;
-    let rest = count(limit - found.len());
+    let indexed = indexed(conn)?;
+    let mut found = Vec::new();
+    for span in spans(conn, (from, to), indexed)? {
+        if found.len() >= limit {
+            break;
+        }
+        let bounds = (span, tenant.0, facet, from, to, count(limit - found.len()));
+        found.extend(sql::many(conn, EVENTS_UPWARDS, bounds, |row| Ok(row.get::<_, i64>(0)?))?);
+    }
     found.extend(sql::many(
         conn,
         "SELECT key FROM events WHERE key >= ?1 AND key < ?2 AND tenant = ?3 AND origin IS NULL
          ORDER BY key LIMIT ?4",
-        (from.max(indexed(conn)? + 1), to, tenant.0, rest),
+        (from.max(indexed + 1), to, tenant.0, count(limit - found.len())),
         |row| Ok(row.get::<_, i64>(0)?),
     )?);
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::ledger::Ledger;
+    use crate::sqlite::migrations;
+
+    #[test]
+    fn events_of_many_spans_are_listed_in_order_from_any_place() {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        migrations::migrate(&mut conn).expect("the schema");
+        let keys = [5_i64, 32_767, 32_768, 40_000, 200_000, 200_001];
+        for (index, key) in keys.into_iter().enumerate() {
+            // The last one is of another tenant, the one before not in the log yet.
+            let tenant = if key == 200_001 { 2 } else { 1 };
+            conn.execute(
+                "INSERT INTO events (key, tenant, id_key, accepted_at, first_delivery, id, type, subject, webhooks, body)
+                 VALUES (?1, ?2, ?1, 1, ?1, ?1, 'ticket.updated', ?3, x'', x'7b7d')",
+                (key, tenant, format!("T{}", index % 2)),
+            )
+            .expect("a row");
+            if key == 40_000 {
+                let mut ledger = Ledger::load(&conn, None).expect("a ledger");
+                let mut write = Write { conn: &conn, ledger: &mut ledger };
+                advance(&mut write).expect("a batch");
+            }
+        }
+        let list = |facet, range, limit| {
+            let down = events(&conn, TenantKey(1), facet, range, limit).expect("a list");
+            let up = events_upwards(&conn, TenantKey(1), facet, range, limit).expect("a list");
+            (down, up)
+        };
+        let all = vec![5, 32_767, 32_768, 40_000, 200_000];
+        assert_eq!(list(EVERY, (0, i64::MAX), 9), (all.iter().rev().copied().collect(), all));
+        assert_eq!(list(EVERY, (0, i64::MAX), 2), (vec![200_000, 40_000], vec![5, 32_767]));
+        assert_eq!(list(EVERY, (6, 40_000), 9), (vec![32_768, 32_767], vec![32_767, 32_768]));
+        assert_eq!(list(EVERY, (40_001, 200_000), 9), (vec![], vec![]));
+        // What is not in the log yet is there whatever its subject.
+        let second = subject_facet("T1");
+        assert_eq!(
+            list(second, (0, i64::MAX), 9),
+            (vec![200_000, 40_000, 32_767], vec![32_767, 40_000, 200_000])
+        );
+    }
 }

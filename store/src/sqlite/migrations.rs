@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (3, include_str!("migrations/0003_ordering.sql")),
     (4, include_str!("migrations/0004_replay.sql")),
     (5, include_str!("migrations/0005_late_deliveries.sql")),
+    (6, include_str!("migrations/0006_event_log_spans.sql")),
 ];
 
 /// Applies what is missing, in one transaction.
@@ -81,7 +82,8 @@ mod tests {
         conn.execute_batch(
             "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at)
              VALUES (x'01', 1, 1, '{}', 'active', 1, 1);
-             INSERT INTO events VALUES (1, 1, 1, 1, 1, 'a', 'ticket.updated', 'T', x'', x'7b7d');",
+             INSERT INTO events VALUES (40000, 1, 1, 1, 1, 'a', 'ticket.updated', 'T', x'', x'7b7d');
+             INSERT INTO event_log VALUES (1, 0, 40000);",
         )
         .expect("rows of the first version");
         migrate(&mut conn).expect("the newest schema");
@@ -90,6 +92,10 @@ mod tests {
         assert_eq!(webhook.expect("a row"), ("native".to_owned(), None::<String>));
         let diff = conn.query_row("SELECT quantity_diff FROM events", [], |row| row.get::<_, Option<i64>>(0));
         assert_eq!(diff.expect("a row"), None);
+        let logged = "SELECT span, tenant, facet, event FROM event_log";
+        let logged =
+            conn.query_row(logged, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        assert_eq!(logged.expect("a row"), (1, 1, 0, 40_000));
     }
 
     #[test]

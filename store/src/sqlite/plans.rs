@@ -41,11 +41,11 @@ fn statements_use_their_index_and_sort_nothing() {
         ),
         (
             log_index::EVENTS,
-            "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
+            "SEARCH event_log USING PRIMARY KEY (span=? AND tenant=? AND facet=? AND event>? AND event<?)",
         ),
         (
             log_index::EVENTS_UPWARDS,
-            "SEARCH event_log USING PRIMARY KEY (tenant=? AND facet=? AND event>? AND event<?)",
+            "SEARCH event_log USING PRIMARY KEY (span=? AND tenant=? AND facet=? AND event>? AND event<?)",
         ),
         (super::echoes::HEARD, "SEARCH echo USING COVERING INDEX events_late (origin=? AND webhooks=?)"),
         (

@@ -186,8 +186,8 @@ fn delete(conn: &Connection, event: &Candidate, now: Timestamp) -> Result<(), Fa
         delete_deliveries(conn, *first_delivery, webhooks, now)?;
     }
     for facet in [EVERY, type_facet(&event.type_name), subject_facet(&event.subject)] {
-        let sql = "DELETE FROM event_log WHERE tenant = ?1 AND facet = ?2 AND event = ?3";
-        sql::run(conn, sql, (event.tenant, facet, event.key))?;
+        let sql = "DELETE FROM event_log WHERE span = ?1 AND tenant = ?2 AND facet = ?3 AND event = ?4";
+        sql::run(conn, sql, (log_index::span(event.key), event.tenant, facet, event.key))?;
     }
     sql::run(conn, "DELETE FROM events WHERE origin = ?1", [event.key])?;
     sql::run(conn, "DELETE FROM events WHERE key = ?1", [event.key]).map(drop)

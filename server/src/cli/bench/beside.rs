@@ -72,7 +72,7 @@ pub(super) async fn other_webhooks(bench: &Bench<'_>) -> Result<Finding, Failure
     // A tenant's webhooks are loaded when it publishes something; none of
     // them hears it.
     let begun = bench.clock.elapsed();
-    let event = load::event(bench.arguments.event_bytes, "order.paid", None);
+    let event = load::event(bench.arguments.event_bytes, "order.paid", None, 0);
     for number in 0..TENANTS {
         let entrance = full.server.entrance().of_tenant(&other(number));
         load::accepted(Connection::open(&entrance).await?.post(event.clone()).await?)?;

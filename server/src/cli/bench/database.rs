@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::{Attempt, AttemptDetail, Outcome, Timings};
 use callboard_domain::event::{Event, read_events};
@@ -141,15 +142,17 @@ impl Database {
     pub(super) async fn fill(&self, filling: Filling) -> Result<(), Failure> {
         let per_call = filling.events_per_call() as u64;
         let (events, calls) = (filling.events(), filling.events().div_ceil(per_call));
-        let event = load::event(filling.event_bytes, "order.paid", None);
+        let orders: Arc<[Bytes]> = load::orders(filling.event_bytes).into();
         let (store, filling) = (Arc::clone(&self.store), Arc::new(filling));
         let deliveries_per_call = per_call * filling.webhooks.len() as u64;
         let work = move |number: u64| {
-            let (store, filling, event) = (Arc::clone(&store), Arc::clone(&filling), event.clone());
+            let (store, filling, orders) = (Arc::clone(&store), Arc::clone(&filling), Arc::clone(&orders));
             async move {
                 let now = filling.time(number, calls);
                 let wanted = usize::try_from(per_call.min(events - number * per_call))?;
-                let recorded = record(&*store, &filling, &event, wanted, (number, now)).await?;
+                let first = usize::try_from(number * per_call % orders.len() as u64)?;
+                let orders: Vec<Bytes> = orders.iter().cycle().skip(first).take(wanted).cloned().collect();
+                let recorded = record(&*store, &filling, &orders, (number, now)).await?;
                 if filling.delivered {
                     let attempts = recorded.iter().flat_map(|event| attempts(event, &filling.webhooks, now));
                     store.finish_attempts(Arc::new(attempts.collect()), now).await?;
@@ -172,12 +175,11 @@ fn new_webhook(settings: &Value, seed: u64, now: Timestamp) -> Result<NewWebhook
 async fn record(
     store: &dyn Store,
     filling: &Filling,
-    event: &[u8],
-    wanted: usize,
+    orders: &[Bytes],
     (number, now): (u64, Timestamp),
 ) -> Result<Vec<Recorded>, Failure> {
     let mut rng = StdRng::seed_from_u64(number);
-    let text = load::batch(event, wanted);
+    let text = load::batch(orders);
     let mut new_id = || EventId::generate(now, &mut rng);
     let events = read_events(std::str::from_utf8(&text)?, false, now, &mut new_id);
     let delivery = |webhook: &WebhookKey| NewDelivery {

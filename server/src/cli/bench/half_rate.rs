@@ -44,7 +44,11 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Finding, Failure> {
 
 /// Publishing at half of a rate, whether answers come or not.
 pub(super) fn at_half_of(bench: &Bench<'_>, rate: f64, length: Duration) -> OpenLoop {
-    let event = load::event(bench.arguments.event_bytes, "order.paid", None);
+    let orders = load::orders(bench.arguments.event_bytes);
+    let body = move |number: u64| {
+        let turn = usize::try_from(number % orders.len() as u64).unwrap_or_default();
+        orders[turn].clone()
+    };
     let connections = bench.arguments.connections;
-    OpenLoop { rate: rate / 2.0, length, connections, body: Arc::new(move |_| event.clone()) }
+    OpenLoop { rate: rate / 2.0, length, connections, body: Arc::new(body) }
 }

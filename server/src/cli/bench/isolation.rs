@@ -169,7 +169,7 @@ async fn neighbour(
     entrance: &Entrance,
     stop: &CancellationToken,
 ) -> Result<Sent, Failure> {
-    let event = load::event(bench.arguments.event_bytes, "ticket.updated", None);
+    let event = load::event(bench.arguments.event_bytes, "ticket.updated", None, 0);
     let open_loop = OpenLoop {
         rate: NEIGHBOUR_RATE,
         length: Duration::MAX,

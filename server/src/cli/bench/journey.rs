@@ -141,5 +141,5 @@ impl Arrivals {
 
 fn body(number: u64, id: &str, bytes: usize) -> Bytes {
     let turn = usize::try_from(number % TYPES.len() as u64).unwrap_or_default();
-    load::event(bytes, TYPES[turn], Some(id))
+    load::event(bytes, TYPES[turn], Some(id), number)
 }
