@@ -33,6 +33,7 @@ mod isolation;
 mod journey;
 mod latency;
 mod load;
+mod nodes;
 mod open_loop;
 mod pacing;
 mod process;
@@ -88,6 +89,9 @@ pub(super) struct Arguments {
     /// Where the temporary databases are made [default: the system's folder for temporary files]
     #[arg(long, visible_alias = "folder", value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
+    /// URL of an empty database of PostgreSQL, for `nodes`; what is made in it stays there
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -199,10 +203,20 @@ impl Bench<'_> {
                 Scenario::Backlog => beside::backlog(self).await,
                 Scenario::Retention => retention::run(self).await,
                 Scenario::Footprint => footprint::run(self).await,
+                Scenario::Nodes if self.arguments.postgres.is_none() && !self.names(scenario) => {
+                    note("nodes: left out, because --postgres names no database");
+                    continue;
+                }
+                Scenario::Nodes => nodes::run(self).await,
             };
             findings.push(finding.map_err(|failure| format!("{}: {failure}", scenario.name()))?);
         }
         Ok(findings)
+    }
+
+    /// Whether a scenario was asked for by its name.
+    fn names(&self, scenario: Scenario) -> bool {
+        self.arguments.scenarios.contains(&Choice::One(scenario))
     }
 
     /// A folder for one database.

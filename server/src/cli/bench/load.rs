@@ -56,31 +56,48 @@ impl Load {
         counter: &Counter,
         clock: &Arc<dyn Clock>,
     ) -> Result<Figures, Failure> {
-        let used_before = process.processor_time().unwrap_or_default();
+        self.measure_all(std::slice::from_ref(entrance), &[process], counter, clock).await
+    }
+
+    /// The same with several processes; the connections are shared out among their
+    /// entrances.
+    ///
+    /// # Errors
+    /// When an event is not accepted, or does not arrive.
+    pub(super) async fn measure_all(
+        &self,
+        entrances: &[Entrance],
+        processes: &[&Process],
+        counter: &Counter,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Figures, Failure> {
+        let used = || processes.iter().filter_map(|process| process.processor_time()).sum::<Duration>();
+        let used_before = used();
         let arrived_before = counter.arrived();
         let begun = clock.elapsed();
-        let published = self.publish(entrance, clock).await?;
+        let published = self.publish(entrances, clock).await?;
         let publishing = clock.elapsed().saturating_sub(begun);
         let deliveries = published.events * self.copies;
         counter.wait_for(arrived_before + deliveries).await?;
         let took = clock.elapsed().saturating_sub(begun);
-        let used = process.processor_time().unwrap_or_default().saturating_sub(used_before);
+        let used = used().saturating_sub(used_before);
+        let memory = processes.iter().map(|process| process.peak_memory().unwrap_or(f64::NAN)).sum();
         Ok(Figures::default()
             .with("events", count(published.events))
             .with("deliveries", count(deliveries))
             .with("accepted_events_per_second", per_second(published.events, publishing))
             .with("deliveries_per_second", per_second(deliveries, took))
             .with("cpu_us_per_delivery", used.as_secs_f64() * 1e6 / count(deliveries.max(1)))
-            .with("memory_mib", process.peak_memory().unwrap_or(f64::NAN))
+            .with("memory_mib", memory)
             .with("publish_p50_ms", milliseconds(percentile(&published.waits, 500)))
             .with("publish_p99_ms", milliseconds(percentile(&published.waits, 990))))
     }
 
-    async fn publish(&self, entrance: &Entrance, clock: &Arc<dyn Clock>) -> Result<Published, Failure> {
+    async fn publish(&self, entrances: &[Entrance], clock: &Arc<dyn Clock>) -> Result<Published, Failure> {
         let bodies: Arc<[Bytes]> = self.bodies().into();
         let mut publishers = tokio::task::JoinSet::new();
         let mut connections = Vec::with_capacity(self.connections);
-        for _ in 0..self.connections {
+        for entrance in entrances.iter().cycle().take(self.connections) {
             connections.push(Connection::open(entrance).await?);
         }
         let end = clock.elapsed() + self.length;

@@ -17,11 +17,12 @@ pub(super) enum Scenario {
     Backlog,
     Retention,
     Footprint,
+    Nodes,
 }
 
 impl Scenario {
     /// Every scenario, in the order in which they are measured.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Relay,
         Self::FanOut,
         Self::Batches,
@@ -33,6 +34,7 @@ impl Scenario {
         Self::Backlog,
         Self::Retention,
         Self::Footprint,
+        Self::Nodes,
     ];
 
     /// The name on the command line and in JSON.
@@ -49,6 +51,7 @@ impl Scenario {
             Self::Backlog => "backlog",
             Self::Retention => "retention",
             Self::Footprint => "footprint",
+            Self::Nodes => "nodes",
         }
     }
 
@@ -76,6 +79,9 @@ impl Scenario {
             Self::Retention => {
                 "publish p99 while ten million old deliveries are deleted, against without; the space given back"
             }
+            Self::Nodes => {
+                "deliveries a second by one, two and three nodes on the PostgreSQL that --postgres names"
+            }
             Self::Footprint => "memory idle and under full load, time to get ready, size of the program",
         }
     }
@@ -91,6 +97,7 @@ impl Scenario {
             Self::Isolation => "at most 1.5 times as long in each",
             Self::OtherWebhooks | Self::LongLog | Self::Backlog => "at least 0.8 as many",
             Self::Retention => "at most 2 times as long; at most 0.15 of the file free afterwards",
+            Self::Nodes => "none; on one machine they share its processors",
             Self::Footprint => "below 30 MiB, 120 MiB, 200 ms and 20 MiB",
         }
     }

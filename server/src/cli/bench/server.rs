@@ -47,16 +47,30 @@ impl Server {
         settings: &[(&str, &str)],
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
+        Self::start_on(&database(folder), settings, clock).await
+    }
+
+    /// The same on the database that a URL names.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub(super) async fn start_on(
+        database: &str,
+        settings: &[(&str, &str)],
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
         let address = free_address().await?;
-        let (listen, database) = (address.to_string(), database(folder));
+        let listen = address.to_string();
         let mut variables = vec![
             ("CALLBOARD_ADMIN_TOKEN", TOKEN),
+            // Not among the arguments: it may hold a password.
+            ("CALLBOARD_DATABASE", database),
             ("CALLBOARD_EGRESS_ALLOW", "127.0.0.0/8"),
             ("CALLBOARD_LOG_FILTER", "warn"),
         ];
         variables.extend_from_slice(settings);
         let begun = clock.elapsed();
-        let process = Process::start(&["serve", "--listen", &listen, "--database", &database], &variables)?;
+        let process = Process::start(&["serve", "--listen", &listen], &variables)?;
         let mut server = Self { process, address, ready_after: Duration::ZERO };
         while !server.is_ready().await {
             server.process.check()?;
