@@ -183,11 +183,11 @@ impl Client {
     }
 }
 
-/// SHA-256 of a random secret: what is stored instead of it. No slow hash is
-/// needed, because 32 random bytes can't be guessed.
+/// SHA-256 of a text. Of a random secret it is what is stored instead: no slow
+/// hash is needed, because 32 random bytes can't be guessed.
 #[must_use]
-pub fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+pub fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
 }
 
 /// 32 random bytes as URL-safe base64 behind `prefix`, which tells secret

@@ -7,10 +7,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::access::digest;
 use crate::clock::Timestamp;
 
 /// Why a text is no identifier of the wanted kind.
@@ -132,6 +135,13 @@ impl EventId {
     pub fn generate(now: Timestamp, rng: &mut dyn Rng) -> Self {
         Self(uuid_v7(now, rng).to_string().into())
     }
+
+    /// The id that follows from an id of somebody else's: the same text, or
+    /// where an id may not be like that, its SHA-256.
+    #[must_use]
+    pub fn derived(text: &str) -> Self {
+        text.parse().unwrap_or_else(|_| Self(URL_SAFE_NO_PAD.encode(digest(text)).into()))
+    }
 }
 
 impl ClientId {
@@ -197,6 +207,17 @@ mod tests {
         for bad in ["", "a.b", "a b", "é", &"x".repeat(65)] {
             assert!(bad.parse::<EventId>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_id_follows_from_any_text() {
+        assert_eq!(EventId::derived("order-9917-paid").as_str(), "order-9917-paid");
+        for text in ["", "a.b", "a b", "é", &"x".repeat(65)] {
+            let derived = EventId::derived(text);
+            assert_eq!(derived, EventId::derived(text));
+            assert_eq!(derived.as_str().parse(), Ok(derived), "{text:?}");
+        }
+        assert_ne!(EventId::derived("a.b"), EventId::derived("a.c"));
     }
 
     #[test]
