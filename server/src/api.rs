@@ -25,6 +25,7 @@ mod viagogo;
 mod webhooks;
 
 pub use admin::AdminToken;
+pub(crate) use directory::Directory;
 pub use serve::serve;
 pub use state::{Options, State};
 

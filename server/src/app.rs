@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AdminToken, State};
 use crate::config::Settings;
+use crate::source::nats::NatsSource;
 use crate::time;
 
 /// The program can't start.
@@ -49,6 +50,7 @@ pub struct App {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     listener: TcpListener,
+    nats: Option<NatsSource>,
     /// The operator's token, when it was made by this start.
     pub new_admin_token: Option<String>,
 }
@@ -76,6 +78,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         public_url: settings.public_url().unwrap_or_else(|| own_url.clone()),
     };
     let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), seeded()?, client, options);
+    let nats = NatsSource::new(&settings.source.nats, &engine, &store, &clock);
     let mut rng = seeded()?;
     let configured = settings.admin_token.as_ref().map(|token| token.0.as_str());
     let (admin, new_admin_token) = AdminToken::find(&*store, configured, &mut *rng).await?;
@@ -86,10 +89,11 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         own_url,
         viagogo_requires_https: settings.viagogo.require_https,
         viagogo_requires_user_agent: settings.viagogo.require_user_agent,
+        nats: nats.as_ref().map(NatsSource::watch),
     };
     let state =
         State::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&clock), rng, admin, options).await?;
-    Ok(App { state, engine, store, clock, listener, new_admin_token })
+    Ok(App { state, engine, store, clock, listener, nats, new_admin_token })
 }
 
 /// Opens the database of the settings alone, as [`build`] does.
@@ -183,7 +187,13 @@ impl App {
         let engine_stop = CancellationToken::new();
         let engine = tokio::spawn(Arc::clone(&self.engine).run(engine_stop.clone()));
         let time = tokio::spawn(time::follow(Arc::clone(&self.store), self.clock, engine_stop.clone()));
+        let source_stop = stop.child_token();
+        let source = self.nats.map(|nats| tokio::spawn(nats.run(source_stop.clone())));
         let served = api::serve(self.listener, self.state, stop).await;
+        source_stop.cancel();
+        if let Some(Err(error)) = futures_util::future::OptionFuture::from(source).await {
+            tracing::error!(%error, "the source in NATS failed");
+        }
         // Only now: what was accepted meanwhile still reaches its lanes.
         engine_stop.cancel();
         if let Err(error) = engine.await {

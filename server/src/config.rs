@@ -10,9 +10,37 @@ use serde::{Deserialize, Serialize};
 
 mod database;
 mod layers;
+mod source;
 
 pub use database::DatabaseUrl;
 pub use layers::{ConfigError, Loaded, Overrides, Source, load};
+pub use source::{Nats, Sources};
+
+/// Settings that no output shows.
+const SECRETS: [&str; 5] = [
+    "admin_token",
+    "source.nats.password",
+    "source.nats.token",
+    "source.nats.nkey",
+    "source.nats.credentials",
+];
+
+/// Settings without a default, and what holds where they are not given.
+pub(crate) const OPTIONAL: [(&str, &str); 13] = [
+    ("admin_token", "made on the first start"),
+    ("public_url", "where it listens"),
+    ("postgres.node_name", "the name of the machine"),
+    ("source.nats.url", "nothing is consumed"),
+    ("source.nats.stream", "none"),
+    ("source.nats.subject", "none"),
+    ("source.nats.dead_letter", "what is no event is dropped, with a line in the log"),
+    ("source.nats.user", "none"),
+    ("source.nats.password", "none"),
+    ("source.nats.token", "none"),
+    ("source.nats.nkey", "none"),
+    ("source.nats.credentials", "none"),
+    ("source.nats.ca_file", "the system's certificates"),
+];
 
 /// A text that no output shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +81,8 @@ pub struct Settings {
     pub openticket: OpenTicket,
     /// The dialect of viagogo.
     pub viagogo: Viagogo,
+    /// Where events come from beside the API.
+    pub source: Sources,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -165,6 +195,7 @@ impl Default for Settings {
             oauth: Oauth { token_seconds: 3_600 },
             openticket: OpenTicket { retry_base_seconds: 30.0 },
             viagogo: Viagogo { require_https: false, require_user_agent: false },
+            source: Sources::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
         }
     }
@@ -253,7 +284,7 @@ impl Settings {
                 "where clients reach the server, such as https://callboard.example, without a query",
             );
         }
-        Ok(())
+        self.source.nats.check()
     }
 
     /// How long events are kept, in seconds.

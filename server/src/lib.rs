@@ -10,5 +10,6 @@ pub mod config;
 pub mod file_handles;
 pub mod receiver;
 pub mod shutdown;
+pub mod source;
 pub mod telemetry;
 mod time;

@@ -19,7 +19,7 @@ const REMEMBERED: Duration = Duration::from_millis(500);
 const MOST: usize = 10_000;
 
 /// Tenants and clients.
-pub(super) struct Directory {
+pub(crate) struct Directory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     tenants: Memory<TenantId, Tenant>,
@@ -30,7 +30,7 @@ pub(super) struct Directory {
 type Memory<K, V> = RwLock<HashMap<K, (Arc<V>, Duration)>>;
 
 impl Directory {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
             clock,
@@ -41,7 +41,7 @@ impl Directory {
     }
 
     /// A tenant, made if there is none.
-    pub(super) async fn tenant_or_make(&self, id: TenantId) -> Result<Arc<Tenant>> {
+    pub(crate) async fn tenant_or_make(&self, id: TenantId) -> Result<Arc<Tenant>> {
         if let Some(tenant) = self.remembered(&self.tenants, &id) {
             return Ok(tenant);
         }

@@ -18,11 +18,17 @@ pub struct Health {
     /// The program's version.
     #[schema(example = "0.1.0")]
     version: &'static str,
+    /// Where events are taken from NATS: `consuming`; `connecting` or `away`
+    /// while it can't be reached; `held` while the database can't take them.
+    /// The server itself is ready all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "consuming")]
+    nats: Option<&'static str>,
 }
 
 impl Health {
-    const fn new(status: &'static str) -> Json<Self> {
-        Json(Self { status, version: env!("CARGO_PKG_VERSION") })
+    const fn new(status: &'static str) -> Self {
+        Self { status, version: env!("CARGO_PKG_VERSION"), nats: None }
     }
 }
 
@@ -32,7 +38,7 @@ impl Health {
     responses((status = 200, description = "It answers", body = Health))
 )]
 pub(super) async fn alive() -> Json<Health> {
-    Health::new("ok")
+    Json(Health::new("ok"))
 }
 
 /// Tell whether the database can be written. Needs no token.
@@ -45,5 +51,6 @@ pub(super) async fn alive() -> Json<Health> {
 )]
 pub(super) async fn ready(Shared(state): Shared<State>) -> Result<Json<Health>, Problem> {
     state.inner.store.check().await?;
-    Ok(Health::new("ready"))
+    let nats = state.inner.options.nats.as_ref().map(|nats| nats.condition().as_str());
+    Ok(Json(Health { nats, ..Health::new("ready") }))
 }

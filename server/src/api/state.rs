@@ -13,6 +13,7 @@ use rand::Rng;
 use super::admin::AdminToken;
 use super::directory::Directory;
 use super::token::Tokens;
+use crate::source::Watch;
 
 /// Shared by all requests.
 #[derive(Clone)]
@@ -49,6 +50,8 @@ pub struct Options {
     pub viagogo_requires_https: bool,
     /// Whether viagogo-style clients must say who they are.
     pub viagogo_requires_user_agent: bool,
+    /// How the source of events in NATS is, where there is one.
+    pub nats: Option<Watch>,
 }
 
 impl State {

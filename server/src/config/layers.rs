@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::Settings;
+use super::{OPTIONAL, SECRETS, Settings};
 
 /// The file that is read when none is named and this one exists.
 const DEFAULT_FILE: &str = "callboard.toml";
@@ -140,7 +140,7 @@ struct Layers {
 impl Layers {
     fn new() -> Self {
         let table = Table::try_from(Settings::default()).unwrap_or_default();
-        let mut names = vec!["admin_token".to_owned(), "public_url".to_owned()];
+        let mut names: Vec<String> = OPTIONAL.iter().map(|(name, _)| (*name).to_owned()).collect();
         leaves(&table, "", &mut |name, _| names.push(name.to_owned()));
         Self { table, sources: BTreeMap::new(), names }
     }
@@ -231,8 +231,8 @@ impl Layers {
         let mut origins = BTreeMap::new();
         leaves(&self.table, "", &mut |name, value| {
             let shown = match name {
-                "admin_token" => "********".to_owned(),
                 "database" => format!("{:?}", settings.database),
+                _ if SECRETS.contains(&name) => "********".to_owned(),
                 _ => value.to_string(),
             };
             origins.insert(name.to_owned(), (shown, source_of(name)));

@@ -89,3 +89,40 @@ fn the_password_of_the_database_is_shown_nowhere() {
     let message = error.to_string();
     assert!(message.contains("line 2: ") && !message.contains("hunter2"), "{message}");
 }
+
+#[test]
+fn a_source_that_could_not_work_is_refused() {
+    let good = [
+        ("CALLBOARD_SOURCE_NATS_URL", "nats://127.0.0.1:4222, tls://broker.example"),
+        ("CALLBOARD_SOURCE_NATS_STREAM", "TICKETS"),
+        ("CALLBOARD_SOURCE_NATS_SUBJECT", "tickets.>"),
+    ];
+    let with = |more: &[(&str, &str)]| load_from(&[&good, more].concat());
+    let loaded =
+        with(&[("CALLBOARD_SOURCE_NATS_TOKEN", "s3cr3t"), ("CALLBOARD_SOURCE_NATS_BATCH_MESSAGES", "9")]);
+    let loaded = loaded.expect("good settings");
+    assert_eq!(loaded.settings.source.nats.batch_messages, 9);
+    assert_eq!(loaded.settings.source.nats.urls().count(), 2);
+    assert_eq!(loaded.origins["source.nats.token"].0, "********");
+    assert!(!format!("{:?}", loaded.settings).contains("s3cr3t"));
+    for (name, value, blamed) in [
+        ("URL", "nats://user:s3cr3t@127.0.0.1", "source.nats.url"),
+        ("URL", "http://127.0.0.1", "source.nats.url"),
+        ("STREAM", "a.b", "source.nats.stream"),
+        ("CONSUMER", "a b", "source.nats.consumer"),
+        ("SUBJECT", "tickets..x", "source.nats.subject"),
+        ("DEAD_LETTER", "tickets.dead", "source.nats.dead_letter"),
+        ("DEAD_LETTER", "dead.*", "source.nats.dead_letter"),
+        ("USER", "box-office", "source.nats.password"),
+        ("TENANT", "Acme", "source.nats.tenant"),
+        ("TENANT_TOKEN", "101", "source.nats.tenant_token"),
+        ("BATCH_MESSAGES", "0", "source.nats.batch_messages"),
+        ("MAX_UNACKNOWLEDGED", "10", "source.nats.max_unacknowledged"),
+    ] {
+        let name = format!("CALLBOARD_SOURCE_NATS_{name}");
+        let message = with(&[(&name, value)]).expect_err(blamed).to_string();
+        assert!(message.starts_with(&format!("{blamed} (from ")), "{message}");
+        assert!(!message.contains("s3cr3t"), "{message}");
+    }
+    assert!(load_from(&good[..1]).expect_err("no stream").to_string().contains("source.nats.stream"));
+}

@@ -16,6 +16,7 @@ mod hostile;
 mod isolation;
 mod listener;
 mod missing;
+mod nats;
 mod openapi;
 mod openticket;
 mod postgres;
