@@ -11,10 +11,13 @@ use crate::config::{Log, LogFormat};
 /// # Errors
 /// The fault of the filter, in words.
 pub fn start(log: &Log) -> Result<(), String> {
-    // What the client of NATS has to say is said by who uses it, in our words; a
-    // filter that names it wins.
-    let filter = EnvFilter::try_new(format!("async_nats=off,{}", log.filter))
-        .map_err(|error| format!("log.filter: {error}"))?;
+    let mut filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
+    // What the client of NATS has to say is said by who uses it, in our words.
+    if !log.filter.contains("async_nats")
+        && let Ok(quiet) = "async_nats=off".parse()
+    {
+        filter = filter.add_directive(quiet);
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

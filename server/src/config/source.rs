@@ -133,7 +133,16 @@ impl Nats {
     }
 
     fn check_server(&self) -> Result<(), Wrong> {
-        let Some(_) = &self.url else { return Ok(()) };
+        if self.url.is_none() {
+            // Nothing would be consumed by them, and nobody would know why.
+            let others = [&self.stream, &self.subject, &self.dead_letter, &self.user];
+            let secrets = [&self.token, &self.nkey, &self.credentials];
+            return if others.into_iter().any(Option::is_some) || secrets.into_iter().any(Option::is_some) {
+                wrong("source.nats.url", "given where other settings of source.nats are")
+            } else {
+                Ok(())
+            };
+        }
         for url in self.urls() {
             let Some(url) = url::Url::parse(url).ok().filter(url::Url::has_host) else {
                 return wrong(

@@ -97,7 +97,10 @@ fn a_source_that_could_not_work_is_refused() {
         ("CALLBOARD_SOURCE_NATS_STREAM", "TICKETS"),
         ("CALLBOARD_SOURCE_NATS_SUBJECT", "tickets.>"),
     ];
-    let with = |more: &[(&str, &str)]| load_from(&[&good, more].concat());
+    let with = |more: &[(&str, &str)]| {
+        let kept = good.iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+        load_from(&kept.chain(more).copied().collect::<Vec<_>>())
+    };
     let loaded =
         with(&[("CALLBOARD_SOURCE_NATS_TOKEN", "s3cr3t"), ("CALLBOARD_SOURCE_NATS_BATCH_MESSAGES", "9")]);
     let loaded = loaded.expect("good settings");
@@ -124,5 +127,6 @@ fn a_source_that_could_not_work_is_refused() {
         assert!(message.starts_with(&format!("{blamed} (from ")), "{message}");
         assert!(!message.contains("s3cr3t"), "{message}");
     }
+    assert!(load_from(&good[1..]).expect_err("no URL").to_string().contains("source.nats.url"));
     assert!(load_from(&good[..1]).expect_err("no stream").to_string().contains("source.nats.stream"));
 }
