@@ -89,6 +89,23 @@ async fn what_is_published_there_is_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_a_request_may_have_is_recorded_in_parts_and_in_order() {
+    let (nats, broker) = nats().await;
+    let home = Home::new();
+    let ids: Vec<String> = (0..5).flat_map(|m| (0..400).map(move |n| format!("m{m}-{n}"))).collect();
+    for message in ids.chunks(400) {
+        let events: Value = message.iter().map(|id| event(id)).collect();
+        broker.publish("tickets.a", &[], events.to_string()).await;
+    }
+    let process = start(consuming(&home, &nats)).await;
+    broker.until_taken(STREAM, CONSUMER).await;
+    assert_eq!(recorded(&process).await, ids[1_800..]);
+    process.get("/v1/events/m0-0").await.is(200);
+    process.get("/v1/events/m2-199").await.is(200);
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_given_again_is_known_and_not_delivered_again() {
     let (nats, broker) = nats().await;
     let (home, hearer) = (Home::new(), Hearer::start(&[("/hook", Manner::Prompt)]).await);
@@ -281,6 +298,40 @@ async fn nodes_share_one_consumer() {
     assert!(here.iter().all(|id| !there.contains(id)));
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_larger_than_a_request_may_be_is_taken_alone() {
+    let home = Home::new();
+    let file = home.path("nats.conf");
+    std::fs::write(&file, "max_payload: 8MB\n").expect("a file");
+    let mut nats = NatsServer::with(&["--config", file.to_str().expect("UTF-8")]).await;
+    let broker = nats.client().await;
+    broker.make_stream(STREAM, "tickets.>").await;
+    let large = |name: &str| -> String {
+        let event = |number| {
+            let mut event = event(&format!("{name}-{number}"));
+            event["data"] = json!({"padding": "x".repeat(200_000)});
+            event
+        };
+        (0..15).map(event).collect::<Value>().to_string()
+    };
+    broker.publish("tickets.a", &[], event("first").to_string()).await;
+    broker.publish("tickets.a", &[], large("large")).await;
+    broker.publish("tickets.a", &[], large("larger")).await;
+    broker.publish("tickets.a", &[], event("last").to_string()).await;
+    // Now it says that no message may be like that, and has them all the same.
+    nats.kill().await;
+    std::fs::write(&file, "max_payload: 1MB\n").expect("a file");
+    nats.run().await;
+    let mut command = consuming(&home, &nats);
+    command.env("CALLBOARD_SOURCE_NATS_BATCH_MIB", "1");
+    let process = start(command).await;
+    broker.until_taken(STREAM, CONSUMER).await;
+    let ids = recorded(&process).await;
+    assert_eq!(ids.len(), 32);
+    assert_eq!((&*ids[0], &*ids[1], &*ids[16], &*ids[31]), ("first", "large-0", "larger-0", "last"));
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
