@@ -10,11 +10,13 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, Loaded, Overrides};
 
+mod backup;
 mod bench;
 mod client;
 mod config_check;
 mod demo;
 mod job;
+mod progress;
 mod remote;
 mod replay;
 mod send;
@@ -49,6 +51,12 @@ enum Command {
     /// Look at, or stop, long work that was started by hand.
     #[command(subcommand)]
     Job(job::Command),
+    /// Copy a database of SQLite while a server may use it.
+    ///
+    /// The copy is complete as of one moment, is checked, and only gets its name
+    /// when it is on disk. The exit code is 0 then; when it is 1, there is no copy,
+    /// and what was there before is as it was. For PostgreSQL use pg_dump.
+    Backup(backup::Arguments),
     /// Manage the programs that act for a tenant.
     #[command(subcommand)]
     Client(client::Command),
@@ -107,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Job(command) => job::run(&command),
+        Command::Backup(arguments) => backup::run(&arguments),
         Command::Client(command) => client::run(&command),
         Command::Tenant(command) => tenant::run(&command),
         Command::Config(command) => config_check::run(&command),

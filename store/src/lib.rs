@@ -2,13 +2,15 @@
 //!
 //! Read `callboard_domain::store` first, which says what is asked of a
 //! database, then [`sqlite`] or [`postgres`], which say how it is done. What does
-//! not depend on the database stands in `rows`.
+//! not depend on the database stands in `rows`. [`backup`] copies a database of
+//! SQLite.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use callboard_domain::store::Store;
 
+pub mod backup;
 mod open_error;
 pub mod postgres;
 mod rows;

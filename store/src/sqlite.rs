@@ -7,10 +7,12 @@
 //! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing` and `stats`.
 //! `log_index` keeps two indexes behind the events, because keeping them within
 //! the transaction would cost half the rate. `ports` and `job_port` are where all
-//! of it meets the traits.
+//! of it meets the traits. `backup` reads the file beside all
+//! of this.
 
 mod access;
 mod attempts;
+mod backup;
 mod by_hand;
 mod chains;
 mod checkpoint;
@@ -49,6 +51,7 @@ use std::thread::JoinHandle;
 use callboard_domain::store::StoreError;
 use parking_lot::Mutex;
 
+pub(crate) use self::backup::back_up;
 use self::checkpoint::WakeCheckpoints;
 use self::failure::Failure;
 use self::ledger::{Ledger, Write};

@@ -3,6 +3,7 @@
 
 mod access;
 mod backlog;
+mod backup;
 mod bench;
 mod cli;
 mod crash;

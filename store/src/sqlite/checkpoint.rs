@@ -20,7 +20,7 @@ const WAKE_PAGES: i64 = 1_024;
 /// Pages in the log, at which the writer starts it anew: 64 MiB. Without that
 /// the log would grow for as long as the load lasts, because it only starts
 /// anew when all of it is in the file, and under load there is always a rest.
-pub(super) const RESTART_PAGES: i64 = 16_384;
+const RESTART_PAGES: i64 = 16_384;
 
 /// How long starting the log anew may wait for readers.
 const READERS: Duration = Duration::from_millis(50);
@@ -99,27 +99,50 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<(i64, i64), Failure> {
     Ok(pages.unwrap_or((0, 0)))
 }
 
+/// When the writer is to start the log anew: in pages of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Restart {
+    /// When it tries next.
+    at: i64,
+    /// When it may next wait for readers.
+    patient_at: i64,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self { at: RESTART_PAGES, patient_at: RESTART_PAGES }
+    }
+}
+
 /// To be called by the writer between transactions: wakes the thread when the
-/// log has grown, and starts the log anew at `restart_at` pages. Returns when
-/// to do so next.
-pub(super) fn tend(writer: &Connection, wake: &WakeCheckpoints, restart_at: i64) -> i64 {
-    let Ok((pages, written_back)) = checkpoint(writer, "NOOP") else { return restart_at };
-    if pages >= restart_at {
-        if restart(writer).is_ok_and(|(rest, _)| rest < pages) {
-            return RESTART_PAGES;
+/// log has grown, and starts the log anew when it is long.
+pub(super) fn tend(writer: &Connection, wake: &WakeCheckpoints, next: &mut Restart) {
+    let Ok((pages, written_back)) = checkpoint(writer, "NOOP") else { return };
+    if pages >= next.at {
+        let patient = pages >= next.patient_at;
+        if restart(writer, if patient { READERS } else { Duration::ZERO }).is_ok_and(|(rest, _)| rest < pages)
+        {
+            *next = Restart::default();
+            return;
         }
-        // A reader stood in the way: not again at once, because each try may
-        // hold up the commits behind it.
-        return pages + WAKE_PAGES;
+        // A reader stood in the way, and may for long, as a backup does. Each wait
+        // holds up the commits behind it, so there are few.
+        next.at = pages + WAKE_PAGES;
+        if patient {
+            next.patient_at = pages * 2;
+        }
+        return;
     }
     if pages - written_back >= WAKE_PAGES {
         wake.wake();
     }
-    if pages < RESTART_PAGES { RESTART_PAGES } else { restart_at }
+    if pages < RESTART_PAGES {
+        *next = Restart::default();
+    }
 }
 
-fn restart(writer: &Connection) -> Result<(i64, i64), Failure> {
-    writer.busy_timeout(READERS)?;
+fn restart(writer: &Connection, patience: Duration) -> Result<(i64, i64), Failure> {
+    writer.busy_timeout(patience)?;
     let outcome = checkpoint(writer, "RESTART").and_then(|_| checkpoint(writer, "NOOP"));
     writer.busy_timeout(open::BUSY)?;
     outcome

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::checkpoint::{self, WakeCheckpoints};
+use super::checkpoint::{self, Restart, WakeCheckpoints};
 use super::failure::Failure;
 use super::ledger::{Ledger, Write};
 use super::open::{self, ProcessLock};
@@ -92,7 +92,7 @@ impl Writer {
             file,
             commands,
             checkpoints,
-            restart_at: checkpoint::RESTART_PAGES,
+            restart: Restart::default(),
             stalled: false,
             patience: IDLE,
         };
@@ -144,8 +144,8 @@ struct Worker {
     file: DatabaseFile,
     commands: Receiver<Box<dyn Command>>,
     checkpoints: WakeCheckpoints,
-    /// Pages in the log at which it is to be started anew.
-    restart_at: i64,
+    /// When the log is to be started anew.
+    restart: Restart,
     /// Bringing the logs up to date has failed, and waits for an idle moment.
     stalled: bool,
     /// How long to wait for a command before bringing the logs up to date.
@@ -271,7 +271,7 @@ impl Worker {
     /// Has the log written back, and starts it anew when it is long.
     fn tend_log(&mut self) {
         let Some(conn) = &self.conn else { return };
-        self.restart_at = checkpoint::tend(conn, &self.checkpoints, self.restart_at);
+        checkpoint::tend(conn, &self.checkpoints, &mut self.restart);
     }
 }
 
