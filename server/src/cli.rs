@@ -16,6 +16,7 @@ mod client;
 mod config_check;
 mod demo;
 mod job;
+mod migrate_data;
 mod progress;
 mod remote;
 mod replay;
@@ -55,8 +56,14 @@ enum Command {
     ///
     /// The copy is complete as of one moment, is checked, and only gets its name
     /// when it is on disk. The exit code is 0 then; when it is 1, there is no copy,
-    /// and what was there before is as it was. For PostgreSQL use pg_dump.
+    /// and what was there before is as it was. PostgreSQL has its own tool, `pg_dump`.
     Backup(backup::Arguments),
+    /// Move a database of SQLite into an empty one of PostgreSQL.
+    ///
+    /// No server may use either. The source stays as it is. A run that ended early
+    /// is gone on with by the same command. At the end every table is compared on
+    /// both sides; the exit code is 0 when all of it is the same, and else 1.
+    MigrateData(migrate_data::Arguments),
     /// Manage the programs that act for a tenant.
     #[command(subcommand)]
     Client(client::Command),
@@ -116,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Job(command) => job::run(&command),
         Command::Backup(arguments) => backup::run(&arguments),
+        Command::MigrateData(arguments) => migrate_data::run(&arguments),
         Command::Client(command) => client::run(&command),
         Command::Tenant(command) => tenant::run(&command),
         Command::Config(command) => config_check::run(&command),

@@ -3,7 +3,7 @@
 //! Read `callboard_domain::store` first, which says what is asked of a
 //! database, then [`sqlite`] or [`postgres`], which say how it is done. What does
 //! not depend on the database stands in `rows`. [`backup`] copies a database of
-//! SQLite.
+//! SQLite, and [`transfer`] moves one to PostgreSQL.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ mod open_error;
 pub mod postgres;
 mod rows;
 pub mod sqlite;
+pub mod transfer;
 
 pub use open_error::OpenError;
 

@@ -60,6 +60,11 @@ pub enum OpenError {
         /// The version that differs.
         version: i64,
     },
+    /// Another database is being moved into this one.
+    #[error(
+        "not everything has been moved into this database yet; run `callboard migrate-data` again until it succeeds"
+    )]
+    Unfinished,
     /// The database belongs to another program.
     #[error(
         "the database is one of another program; choose another path, or a database or schema of its own"

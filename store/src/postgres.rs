@@ -8,7 +8,8 @@
 //! `retention`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
 //! `replay`, `missing`, `stream` and `stats`. `nodes` keeps the lease of this
 //! process, `signals` hears of the others, and `partitions` makes room. `ports` and
-//! `job_port` are where all of it meets the traits.
+//! `job_port` are where all of it meets the traits. `target` is a database that
+//! another one is moved into.
 
 mod access;
 mod attempts;
@@ -39,6 +40,7 @@ mod signals;
 mod sql;
 mod stats;
 mod stream;
+mod target;
 mod timeline;
 mod transaction;
 mod webhooks;
@@ -53,6 +55,7 @@ use self::nodes::Node;
 use self::partitions::Room;
 use self::retention::Upkeep;
 use self::signals::{Ears, Signals};
+pub(crate) use self::target::{Found, Target};
 use crate::OpenError;
 
 /// How the database is used.
@@ -117,9 +120,9 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
 /// # Errors
 /// See [`OpenError`].
 pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenError> {
-    let target = open::target(url, options.schema.as_deref())?;
+    let address = open::target(url, options.schema.as_deref())?;
     let process = open::Process::default();
-    let pool = open::pool(&target, &options, Arc::clone(&process))?;
+    let pool = open::pool(&address, &options, Arc::clone(&process))?;
     let schema = {
         let conn = pool.get().await.map_err(Failure::from)?;
         let schema = open::prepare(&conn, options.schema.as_deref(), &process).await?;
@@ -128,10 +131,15 @@ pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenErro
     };
     let process = process.get().cloned().unwrap_or_default();
     // Heard from here on, so that nothing is missed of what is read later.
-    let signals = Signals::start(target, Ears { process: process.clone(), schema }).await?;
+    let signals = Signals::start(address, Ears { process: process.clone(), schema }).await?;
     let room = Arc::new(Room::new(&options));
     partitions::make_ahead(&pool, &room, (0, 0)).await?;
     let node = Node::register(&pool, &room, (&process, &options.node_name), signals.heard()).await?;
+    if let Err(refused) = target::refuse_unfinished(&pool).await {
+        signals.stop();
+        node.leave().await;
+        return Err(refused);
+    }
     signals.tell_of_events(&pool, &node);
     let ground = Ground {
         pool: pool.clone(),

@@ -7,8 +7,8 @@
 //! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing` and `stats`.
 //! `log_index` keeps two indexes behind the events, because keeping them within
 //! the transaction would cost half the rate. `ports` and `job_port` are where all
-//! of it meets the traits. `backup` reads the file beside all
-//! of this.
+//! of it meets the traits. `backup` and `source` read the file
+//! beside all of this.
 
 mod access;
 mod attempts;
@@ -37,6 +37,7 @@ mod quantities;
 mod readers;
 mod replay;
 mod retention;
+mod source;
 mod sql;
 mod stats;
 mod stream;
@@ -51,12 +52,15 @@ use std::thread::JoinHandle;
 use callboard_domain::store::StoreError;
 use parking_lot::Mutex;
 
+#[cfg(test)]
+pub(crate) use self::attempts::NUMBERS;
 pub(crate) use self::backup::back_up;
 use self::checkpoint::WakeCheckpoints;
 use self::failure::Failure;
 use self::ledger::{Ledger, Write};
 use self::open::ProcessLock;
 use self::readers::Readers;
+pub(crate) use self::source::Source;
 use self::writer::{DatabaseFile, Writer};
 use crate::OpenError;
 

@@ -62,9 +62,10 @@ impl TestDatabase {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("callboard_test_{}_{number}", std::process::id());
         // One of this name is left from a process that was killed.
-        execute(&[format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")])
-            .expect("a database on the server");
         let mut url = server();
+        let made =
+            [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")];
+        execute(&url, &made).expect("a database on the server");
         url.set_path(&name);
         Self { url: url.into(), _folder: None, name: Some(name) }
     }
@@ -73,6 +74,34 @@ impl TestDatabase {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What a statement on the server returns: one number.
+    ///
+    /// # Panics
+    /// When it returns something else, or the server does not know what it is about.
+    #[must_use]
+    pub fn number(&self, sql: &str) -> i64 {
+        self.try_number(sql).expect("a number")
+    }
+
+    /// Like [`Self::number`]; `None` where the server refuses the statement.
+    #[must_use]
+    pub fn try_number(&self, sql: &str) -> Option<i64> {
+        let row = on_a_thread(async {
+            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+            tokio::spawn(connection);
+            client.query_one(sql, &[]).await
+        });
+        row.ok().map(|row| row.get(0))
+    }
+
+    /// Runs a statement on the server.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub fn execute(&self, sql: &str) {
+        execute(&Url::parse(&self.url).expect("a URL"), &[sql.to_owned()]).expect(sql);
     }
 
     /// Whether it is on a PostgreSQL server.
@@ -86,7 +115,7 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
             // The server may be gone already, and the database with it.
-            let _ = execute(&[format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")]);
+            let _ = execute(&server(), &[format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")]);
         }
     }
 }
@@ -98,11 +127,9 @@ fn server() -> Url {
     Url::parse(&url).expect(SERVER)
 }
 
-/// On a thread of its own, because a test may be in the middle of a runtime. Each
-/// statement is a transaction: databases are not made inside of one.
-fn execute(statements: &[String]) -> Result<(), tokio_postgres::Error> {
-    let url = server();
-    let work = async {
+/// Each statement is a transaction: databases are not made inside of one.
+fn execute(url: &Url, statements: &[String]) -> Result<(), tokio_postgres::Error> {
+    on_a_thread(async {
         let (client, connection) = tokio_postgres::connect(url.as_str(), NoTls).await?;
         let connection = tokio::spawn(connection);
         for statement in statements {
@@ -110,7 +137,12 @@ fn execute(statements: &[String]) -> Result<(), tokio_postgres::Error> {
         }
         drop(client);
         connection.await.expect("it does not panic")
-    };
+    })
+}
+
+/// Runs `work` on a thread of its own, because a test may be in the middle of a
+/// runtime.
+fn on_a_thread<T: Send>(work: impl Future<Output = T> + Send) -> T {
     let here = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(work)

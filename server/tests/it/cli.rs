@@ -44,8 +44,19 @@ async fn it_says_what_it_is_and_what_it_can_do() {
     let home = Home::new();
     assert_eq!(said(&home.run(&["--version"]).await), format!("callboard {}\n", env!("CARGO_PKG_VERSION")));
     let help = said(&home.run(&["--help"]).await);
-    let commands =
-        ["serve", "demo", "send", "replay", "job", "backup", "client", "tenant", "config", "bench"];
+    let commands = [
+        "serve",
+        "demo",
+        "send",
+        "replay",
+        "job",
+        "backup",
+        "migrate-data",
+        "client",
+        "tenant",
+        "config",
+        "bench",
+    ];
     assert_contains(&help, &commands);
     for command in commands {
         said(&home.run(&[command, "--help"]).await);

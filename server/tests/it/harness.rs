@@ -141,6 +141,29 @@ impl Harness {
         self.run();
     }
 
+    /// The URL of the database.
+    pub(crate) fn database(&self) -> &str {
+        &self.settings.database
+    }
+
+    /// Stops the program while something is done to its database.
+    pub(crate) fn pause(&mut self) {
+        self.end();
+    }
+
+    /// Starts the program again, on another database.
+    pub(crate) fn go_on_with(&mut self, database: &str) {
+        database.clone_into(&mut self.settings.database);
+        self.run();
+    }
+
+    /// Why the program does not start on a database.
+    pub(crate) fn refusal(&self, database: &str) -> String {
+        let settings = Settings { database: database.to_owned(), ..self.settings.clone() };
+        let app = self.runtime.block_on(callboard::app::build(&settings, Arc::clone(&self.clock)));
+        app.err().expect("it does not start").to_string()
+    }
+
     /// A client without a token.
     pub(crate) fn nobody(&self) -> Caller {
         Caller { address: self.address, handle: self.runtime.handle().clone(), headers: HeaderMap::new() }
@@ -267,6 +290,12 @@ impl Caller {
         let mut other = self.clone();
         other.headers.insert(name, value.parse().expect("a header value"));
         other
+    }
+
+    /// The same, talking to another address.
+    pub(crate) fn at(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
     }
 
     /// The same with this token.

@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod isolation;
 mod listener;
+mod migrate_data;
 mod missing;
 mod nats;
 mod openapi;

@@ -26,6 +26,8 @@ struct Table {
     lookups: &'static [&'static str],
     /// Keys of a new partition.
     size: i64,
+    /// The first key that there may be a row of.
+    first: i64,
     /// The first key without a partition.
     beyond: AtomicI64,
 }
@@ -37,12 +39,21 @@ impl Room {
             keys,
             lookups,
             size: size.max(1),
+            first: 0,
             beyond: AtomicI64::new(0),
         };
         Self {
             events: table("events", "event_keys", &["tenant", "type", "subject"], options.events_a_partition),
             deliveries: table("attempts", "delivery_keys", &["webhook"], options.deliveries_a_partition),
         }
+    }
+
+    /// The same for tables that have no rows before these keys, and need no partition
+    /// there.
+    pub(super) fn beginning_at(mut self, event: i64, delivery: i64) -> Self {
+        self.events.first = event;
+        self.deliveries.first = delivery;
+        self
     }
 
     /// Whether there are partitions for all keys before these.
@@ -77,7 +88,7 @@ impl Table {
         }
         sql::run(conn, "SELECT pg_advisory_xact_lock(lock_place('upkeep'), 1)", &[]).await?;
         // Another node may just have made them.
-        beyond = self.measure(conn, more).await?.0;
+        beyond = self.measure(conn, more).await?.0.max(self.first - self.first.rem_euclid(self.size));
         while beyond < needed {
             let next = beyond.saturating_add(self.size);
             let (name, parent) = (format!("{}_{beyond}", self.name), self.name);

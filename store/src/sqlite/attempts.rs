@@ -15,7 +15,7 @@ use crate::rows::deliveries::AttemptRow;
 use crate::rows::{self, cause_text, counts, micros, state, state_code};
 
 /// Attempt rows that a delivery has room for.
-pub(super) const NUMBERS: i64 = 1_024;
+pub(crate) const NUMBERS: i64 = 1_024;
 
 /// The row that a delivery's attempts follow. Ids from outside may name
 /// deliveries that no database has room for.

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
 use crate::OpenError;
+use crate::transfer::TransferError;
 
 /// Every version's statements, oldest first. A file that was released is
 /// never changed: databases remember its checksum.
@@ -36,6 +37,26 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
         }
     }
     Ok(transaction.commit()?)
+}
+
+/// Refuses a database that another version would have to change first.
+pub(super) fn judge(conn: &Connection) -> Result<(), TransferError> {
+    let known = "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'";
+    if conn.query_row(known, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Err(OpenError::Foreign.into());
+    }
+    let applied = applied(conn)?;
+    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let found = applied.last().map_or(0, |(version, _)| *version);
+    if found > newest {
+        return Err(OpenError::NewerSchema { found, known: newest }.into());
+    }
+    for ((version, statements), (_, found)) in MIGRATIONS.iter().zip(&applied) {
+        if Sha256::digest(statements.as_bytes())[..] != found[..] {
+            return Err(OpenError::ChangedMigration { version: *version }.into());
+        }
+    }
+    if found < newest { Err(TransferError::OldSource { found, wanted: newest }) } else { Ok(()) }
 }
 
 /// The versions that are applied, with their checksums.
