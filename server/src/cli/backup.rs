@@ -67,5 +67,5 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 /// The database that `serve` would use.
 fn configured(arguments: &Arguments) -> Result<String, Failure> {
     let server = ServerArguments { config: arguments.config.clone(), ..ServerArguments::default() };
-    Ok(server.load()?.settings.database)
+    Ok(server.load()?.settings.database.reveal().to_owned())
 }

@@ -143,7 +143,7 @@ impl Harness {
 
     /// The URL of the database.
     pub(crate) fn database(&self) -> &str {
-        &self.settings.database
+        self.settings.database.reveal()
     }
 
     /// Stops the program while something is done to its database.
@@ -153,13 +153,13 @@ impl Harness {
 
     /// Starts the program again, on another database.
     pub(crate) fn go_on_with(&mut self, database: &str) {
-        database.clone_into(&mut self.settings.database);
+        self.settings.database = database.to_owned().into();
         self.run();
     }
 
     /// Why the program does not start on a database.
     pub(crate) fn refusal(&self, database: &str) -> String {
-        let settings = Settings { database: database.to_owned(), ..self.settings.clone() };
+        let settings = Settings { database: database.to_owned().into(), ..self.settings.clone() };
         let app = self.runtime.block_on(callboard::app::build(&settings, Arc::clone(&self.clock)));
         app.err().expect("it does not start").to_string()
     }
