@@ -291,6 +291,8 @@ pub(crate) const TABLES: &[Table] = &[
             same("tries", Integer),
             same("collapses", Bool),
         ],
+        // Rows of no webhook are the database's own.
+        only: "webhook > 0",
         from: "pending",
         order: "delivery",
         ..PLAIN
