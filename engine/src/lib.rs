@@ -245,7 +245,8 @@ impl Engine {
         let writer = tokio::spawn(outcomes::run(Arc::clone(&self), unwritten));
         stop.cancelled().await;
         self.stopping.cancel();
-        let waiting: Vec<DeliveryKey> = self.lanes.all().iter().flat_map(|lane| lane.close()).collect();
+        // Before what is under way has ended: other nodes may send what waits here.
+        self.release_all().await;
         background.close();
         self.runners.close();
         if tokio::time::timeout(GRACE, self.runners.wait()).await.is_err() {
@@ -255,12 +256,22 @@ impl Engine {
         }
         self.giving_up.cancel();
         background.wait().await;
-        if let Err(error) = self.store.release(waiting, self.clock.now()).await {
-            tracing::warn!(%error, "what waits can't be released; it is due again at the next start");
-        }
+        // What a claim has brought meanwhile.
+        self.release_all().await;
         self.outcomes_done.cancel();
         if let Err(error) = writer.await {
             tracing::error!(%error, "the writer of outcomes failed");
+        }
+    }
+
+    /// Closes the lanes, and makes what waits in them due for whoever runs.
+    async fn release_all(&self) {
+        let waiting: Vec<DeliveryKey> = self.lanes.all().iter().flat_map(|lane| lane.close()).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.release(waiting, self.clock.now()).await {
+            tracing::warn!(%error, "what waits can't be released; it is due again at the next start");
         }
     }
 

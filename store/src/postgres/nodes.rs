@@ -177,7 +177,10 @@ async fn keep(node: std::sync::Weak<Node>, room: Arc<Room>) {
         let Some(node) = node.upgrade() else { return };
         let kept = async {
             node.renew().await?;
-            remove_passed(&node.pool).await?;
+            if remove_passed(&node.pool).await? {
+                // The others are told by the server, and this process tells itself.
+                node.heard.push(Signal::WorkDue);
+            }
             partitions::make_ahead(&node.pool, &room, (0, 0)).await
         };
         if let Err(failure) = kept.await {
@@ -202,16 +205,17 @@ pub(super) async fn hold(conn: &Connection, node: i64) -> Result<(), Failure> {
 }
 
 /// Removes the nodes whose lease has passed, and gives back what they held.
-async fn remove_passed(pool: &Pool) -> Result<(), Failure> {
+async fn remove_passed(pool: &Pool) -> Result<bool, Failure> {
     let passed = {
         let conn = pool.get().await?;
         let sql = "SELECT key FROM nodes WHERE lease_until < database_time() ORDER BY key";
         sql::many(&conn, sql, &[], |row| get::<i64>(row, 0)).await?
     };
+    let any = !passed.is_empty();
     for key in passed {
         remove(pool, key).await?;
     }
-    Ok(())
+    Ok(any)
 }
 
 /// Removes one node, and gives back what it held.
