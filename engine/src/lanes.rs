@@ -416,8 +416,9 @@ impl Lane {
         state.stored_due = Some(state.stored_due.map_or(retry_at, |noted| noted.min(retry_at)));
     }
 
-    /// Takes over an edited webhook. When it may no longer be called, the
-    /// waiting deliveries are returned, to be released.
+    /// Takes over an edited webhook. When it may no longer be called, or got a pace
+    /// that one process alone keeps, the waiting deliveries are returned, to be
+    /// released.
     pub fn update(&self, target: Arc<Target>) -> Vec<DeliveryKey> {
         let mut state = self.state.lock();
         // An edit of the status by hand starts the count of failures anew.
@@ -425,8 +426,10 @@ impl Lane {
         if state.failing_since.is_none() {
             (state.failures, state.told_failing) = (0, false);
         }
+        let was_paced = state.target.webhook.settings.rate_per_second.is_some();
+        let gets_pace = !was_paced && target.webhook.settings.rate_per_second.is_some();
         state.target = target;
-        if state.target.is_called() { Vec::new() } else { self.drain(&mut state) }
+        if state.target.is_called() && !gets_pace { Vec::new() } else { self.drain(&mut state) }
     }
 
     /// Hands out nothing more, and returns what waits, to be released.

@@ -137,13 +137,28 @@ fn a_paused_webhook_is_handed_nothing_and_gives_back_what_waits() {
     assert_eq!(lanes.memory_left(), 10 * (BODY + ENTRY_BYTES));
 }
 
+fn paced(rate: f64) -> Arc<Target> {
+    let mut webhook = target(4, Status::Active).webhook.clone();
+    webhook.settings.rate_per_second = Some(rate);
+    let tenant = "acme".parse().expect("a tenant id");
+    Arc::new(Target::new(webhook, &tenant, "https://callboard.example", at(0)))
+}
+
+#[test]
+fn a_webhook_that_gets_a_pace_gives_back_what_waits() {
+    let (_, lane) = lanes(10, 10);
+    assert!(lane.reserve(BODY) && lane.reserve(BODY));
+    lane.fill(queued(1), Duration::ZERO);
+    lane.fill(queued(2), Duration::ZERO);
+    assert_eq!(lane.update(paced(1.0)), [DeliveryKey(1), DeliveryKey(2)], "one process keeps it");
+    lane.claimed(vec![claimed(3)], None, at(0));
+    assert_eq!(lane.update(paced(2.0)), [], "this process keeps it already");
+}
+
 #[test]
 fn who_comes_back_too_early_is_told_a_later_time() {
     let (_, lane) = lanes(64, 64);
-    let mut webhook = target(4, Status::Active).webhook.clone();
-    webhook.settings.rate_per_second = Some(1.0);
-    let tenant = "acme".parse().expect("a tenant id");
-    lane.update(Arc::new(Target::new(webhook, &tenant, "https://callboard.example", at(0))));
+    lane.update(paced(1.0));
     lane.claimed((0..30).map(claimed).collect(), None, at(0));
     for second in 0..20 {
         assert!(lane.take(at(second)).is_ok(), "{second}");

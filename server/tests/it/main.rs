@@ -6,6 +6,7 @@ mod backlog;
 mod backup;
 mod bench;
 mod cli;
+mod cluster;
 mod crash;
 mod deliveries;
 mod dialects;

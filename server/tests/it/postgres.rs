@@ -5,11 +5,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::process::hearer::{Hearer, Manner};
+use crate::process::line::Line;
 use crate::process::{Home, Process, output, text};
-
-mod line;
-
-use line::Line;
 
 fn event(id: &str) -> Value {
     json!({"id": id, "type": "order.paid", "subject": {"id": id}})

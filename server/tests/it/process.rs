@@ -18,7 +18,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) mod connection;
+pub(crate) mod database;
 pub(crate) mod hearer;
+pub(crate) mod line;
+pub(crate) mod load;
+pub(crate) mod publisher;
 
 use connection::Answer;
 
@@ -190,6 +194,27 @@ impl Process {
     /// Ends it with SIGKILL, which it can't notice.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it could be killed");
+    }
+
+    /// Lets it do nothing until [`Self::resume`], and notice nothing of that. Waits
+    /// until each of its threads stands still.
+    pub(crate) async fn pause(&self) {
+        rustix::process::kill_process(self.rustix_pid(), Signal::STOP).expect("it runs");
+        let threads = format!("/proc/{}/task", self.pid());
+        until("it stands still", async || {
+            let mut threads = std::fs::read_dir(&threads).expect("its threads");
+            let stands_still = |thread: std::io::Result<std::fs::DirEntry>| {
+                let stat = std::fs::read_to_string(thread.expect("a thread").path().join("stat"));
+                stat.expect("a state").rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+            };
+            threads.all(stands_still).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        rustix::process::kill_process(self.rustix_pid(), Signal::CONT).expect("it is there");
     }
 
     /// Asks it to stop.

@@ -269,6 +269,11 @@ impl Worker {
                     partitions::make_ahead(&self.ground.pool, &self.ground.room, (rows, rows)).await?;
                 }
                 Err(failure) if runs.again(&failure) => continue,
+                Err(failure @ Failure::InDoubt(_)) => {
+                    // What it leased may be leased, and nobody here holds it.
+                    self.ground.node.doubt(node);
+                    return Err(failure);
+                }
                 outcome => {
                     if outcome.is_ok() {
                         self.tell(works);
@@ -296,7 +301,8 @@ impl Worker {
             Work::Record(recording) => {
                 recording.events.iter().any(|new| new.deliveries.iter().any(|delivery| !delivery.leased))
             }
-            _ => false,
+            Work::Release(releasing) => !releasing.deliveries.is_empty(),
+            Work::Finish(_) | Work::Claim(_) => false,
         };
         if works.iter().any(is_due) {
             self.ground.recorded.note_due();

@@ -11,6 +11,8 @@ use crate::rows::Corrupt;
 pub(super) enum Failure {
     /// The server refused or failed, or there is no way to it.
     Sql(tokio_postgres::Error),
+    /// Nobody knows whether it was committed.
+    InDoubt(tokio_postgres::Error),
     /// It can't be asked now.
     Unavailable(String),
     /// A row can't be understood.
@@ -72,6 +74,13 @@ impl Failure {
             )
     }
 
+    /// Of a commit that failed. Unless the server refused it, it may have happened.
+    pub(super) fn of_commit(error: tokio_postgres::Error) -> Self {
+        let refused =
+            |code: &SqlState| !["08", "57", "58"].iter().any(|class| code.code().starts_with(class));
+        if error.code().is_some_and(refused) { Self::Sql(error) } else { Self::InDoubt(error) }
+    }
+
     /// Whether every other command would fail in the same way now.
     pub(super) fn concerns_everybody(&self) -> bool {
         match self {
@@ -81,7 +90,7 @@ impl Failure {
                 }
                 None => error.is_closed(),
             },
-            Self::Unavailable(_) | Self::LeaseLost | Self::NoPartition => true,
+            Self::InDoubt(_) | Self::Unavailable(_) | Self::LeaseLost | Self::NoPartition => true,
             Self::Corrupt(_) | Self::Overtaken => false,
         }
     }
@@ -90,7 +99,7 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Sql(error) => f.write_str(&text(error)),
+            Self::Sql(error) | Self::InDoubt(error) => f.write_str(&text(error)),
             Self::Unavailable(what) | Self::Corrupt(what) => f.write_str(what),
             Self::Overtaken => f.write_str("others were first each time it was tried"),
             Self::LeaseLost => f.write_str("this process was taken for gone, and has to start anew"),
@@ -111,9 +120,11 @@ pub(super) fn text(error: &tokio_postgres::Error) -> String {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match &failure {
-            Failure::Unavailable(_) | Failure::Overtaken | Failure::LeaseLost | Failure::NoPartition => {
-                Self::Unavailable(failure.to_string())
-            }
+            Failure::Unavailable(_)
+            | Failure::InDoubt(_)
+            | Failure::Overtaken
+            | Failure::LeaseLost
+            | Failure::NoPartition => Self::Unavailable(failure.to_string()),
             Failure::Corrupt(what) => Self::Corrupt(what.clone()),
             Failure::Sql(error) => match error.code().map(SqlState::code) {
                 // Values and constraints that don't fit, and statements that the

@@ -33,7 +33,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(super) struct Node {
     pool: Pool,
     key: AtomicI64,
-    id: String,
+    /// The key under which something may have been leased that nobody here holds.
+    doubted: AtomicI64,
     name: String,
     /// No other process is at work.
     alone: AtomicBool,
@@ -58,7 +59,7 @@ impl Node {
         let node = Arc::new(Self {
             pool: pool.clone(),
             key: AtomicI64::new(0),
-            id: id.to_owned(),
+            doubted: AtomicI64::new(0),
             name: name.to_owned(),
             alone: AtomicBool::new(false),
             clock: SystemClock::new(),
@@ -67,8 +68,8 @@ impl Node {
             entering: tokio::sync::Mutex::new(()),
             task: Mutex::new(None),
         });
-        node.enter().await?;
-        remove_passed(pool).await?;
+        node.enter(id).await?;
+        node.remove_passed().await?;
         let task = tokio::spawn(keep(Arc::downgrade(&node), Arc::clone(room)));
         *node.task.lock() = Some(task);
         Ok(node)
@@ -99,7 +100,14 @@ impl Node {
         self.alone.load(Ordering::Relaxed)
     }
 
-    async fn enter(&self) -> Result<(), Failure> {
+    /// Notes that a transaction of this node may have been committed or not: it gives
+    /// back what it holds soon, because some of that it does not know of.
+    pub(super) fn doubt(&self, key: i64) {
+        self.doubted.store(key, Ordering::Relaxed);
+    }
+
+    /// Enters it under this id.
+    async fn enter(&self, id: &str) -> Result<(), Failure> {
         let conn = self.pool.get().await?;
         let asked = self.clock.elapsed();
         let sql = "INSERT INTO nodes (id, name, version, started_at, lease_until)
@@ -107,22 +115,29 @@ impl Node {
             ON CONFLICT (id) DO UPDATE SET lease_until = nodes.lease_until
             RETURNING key";
         let version = env!("CARGO_PKG_VERSION");
-        let key = sql::value(&conn, sql, &[&self.id, &self.name, &version, &LEASE_US]).await?;
+        let key = sql::value(&conn, sql, &[&id, &self.name, &version, &LEASE_US]).await?;
         self.key.store(key.unwrap_or_default(), Ordering::Relaxed);
         self.renewed(asked);
         Ok(())
     }
 
-    /// Enters anew as another node, because the lease of `lost` has passed: what
-    /// that one held is not this process' any more.
+    /// Enters anew as another node, because the lease of `lost` has passed, or it is
+    /// not known what that one held: none of it is this process' any more.
     pub(super) async fn enter_anew(&self, lost: i64) -> Result<(), Failure> {
         let _entering = self.entering.lock().await;
         if self.key() != lost {
             return Ok(());
         }
-        tracing::warn!("this process was not heard of for too long; what it had claimed is given to others");
+        tracing::warn!(
+            "this process was not heard of for too long, or lost its connection amid a commit; what it had \
+             claimed is given to whoever claims it next"
+        );
         remove(&self.pool, lost).await?;
-        self.enter().await?;
+        let id = {
+            let conn = self.pool.get().await?;
+            sql::value::<String>(&conn, "SELECT gen_random_uuid()::text", &[]).await?
+        };
+        self.enter(&id.unwrap_or_default()).await?;
         self.heard.push(Signal::LeaseLost);
         Ok(())
     }
@@ -130,6 +145,9 @@ impl Node {
     /// Renews the lease, if it has not passed.
     async fn renew(&self) -> Result<(), Failure> {
         let key = self.key();
+        if self.doubted.load(Ordering::Relaxed) == key {
+            return self.enter_anew(key).await;
+        }
         let conn = self.pool.get().await?;
         let asked = self.clock.elapsed();
         let sql = "UPDATE nodes SET lease_until = database_time() + $2
@@ -145,6 +163,22 @@ impl Node {
             }
             None => self.enter_anew(key).await,
         }
+    }
+
+    /// Removes the nodes whose lease has passed, and gives back what they held.
+    async fn remove_passed(&self) -> Result<(), Failure> {
+        let passed = {
+            let conn = self.pool.get().await?;
+            let sql = "SELECT key FROM nodes WHERE lease_until < database_time() ORDER BY key";
+            sql::many(&conn, sql, &[], |row| get::<i64>(row, 0)).await?
+        };
+        for key in passed {
+            if remove(&self.pool, key).await? {
+                // Nobody hears what he said himself, and there may be no other.
+                self.heard.push(Signal::WorkDue);
+            }
+        }
+        Ok(())
     }
 
     /// Gives back what this process holds, and leaves.
@@ -177,10 +211,7 @@ async fn keep(node: std::sync::Weak<Node>, room: Arc<Room>) {
         let Some(node) = node.upgrade() else { return };
         let kept = async {
             node.renew().await?;
-            if remove_passed(&node.pool).await? {
-                // The others are told by the server, and this process tells itself.
-                node.heard.push(Signal::WorkDue);
-            }
+            node.remove_passed().await?;
             partitions::make_ahead(&node.pool, &room, (0, 0)).await
         };
         if let Err(failure) = kept.await {
@@ -204,35 +235,23 @@ pub(super) async fn hold(conn: &Connection, node: i64) -> Result<(), Failure> {
     if found.is_empty() { Err(Failure::LeaseLost) } else { Ok(()) }
 }
 
-/// Removes the nodes whose lease has passed, and gives back what they held.
-async fn remove_passed(pool: &Pool) -> Result<bool, Failure> {
-    let passed = {
-        let conn = pool.get().await?;
-        let sql = "SELECT key FROM nodes WHERE lease_until < database_time() ORDER BY key";
-        sql::many(&conn, sql, &[], |row| get::<i64>(row, 0)).await?
-    };
-    let any = !passed.is_empty();
-    for key in passed {
-        remove(pool, key).await?;
-    }
-    Ok(any)
-}
-
-/// Removes one node, and gives back what it held.
-async fn remove(pool: &Pool, key: i64) -> Result<(), Failure> {
+/// Removes one node, and gives back what it held; whether it held anything.
+async fn remove(pool: &Pool, key: i64) -> Result<bool, Failure> {
     let transaction = Transaction::begin(pool).await?;
     let removed = async {
         let conn = transaction.connection()?;
         // Waits for what the node is claiming, so that nothing of it is missed.
         let lock = "SELECT pg_advisory_xact_lock(lock_place('nodes'), ($1::bigint & 2147483647)::integer)";
         sql::run(conn, lock, &[&key]).await?;
-        if sql::run(conn, "DELETE FROM nodes WHERE key = $1", &[&key]).await? > 0 {
-            let lanes = sql::run(conn, "DELETE FROM lane_owners WHERE node = $1", &[&key]).await?;
-            if claims::end_leases(conn, key).await? + lanes > 0 {
-                signals::work_due(conn).await?;
-            }
+        if sql::run(conn, "DELETE FROM nodes WHERE key = $1", &[&key]).await? == 0 {
+            return Ok(false);
         }
-        Ok(())
+        let lanes = sql::run(conn, "DELETE FROM lane_owners WHERE node = $1", &[&key]).await?;
+        let held = claims::end_leases(conn, key).await? + lanes > 0;
+        if held {
+            signals::work_due(conn).await?;
+        }
+        Ok(held)
     };
     let removed = removed.await;
     transaction.end(removed).await

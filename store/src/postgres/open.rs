@@ -30,7 +30,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// written for indexes; the planner may not choose otherwise because a partition
 /// was empty when it looked.
 const SETTINGS: &str = "SET synchronous_commit = on; SET statement_timeout = '30s'; SET lock_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '60s'; SET default_transaction_isolation = 'read committed';
+    SET idle_in_transaction_session_timeout = '5s'; SET default_transaction_isolation = 'read committed';
     SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET jit = off; SET timezone = 'UTC'";
 

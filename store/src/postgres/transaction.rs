@@ -44,7 +44,7 @@ impl Transaction {
             Ok(value) => {
                 // Whether it is committed is not known when this fails; the
                 // connection is given up then.
-                conn.batch_execute("COMMIT").await?;
+                conn.batch_execute("COMMIT").await.map_err(Failure::of_commit)?;
                 self.conn = None;
                 Ok(value)
             }

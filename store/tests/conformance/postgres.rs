@@ -127,11 +127,14 @@ async fn what_a_node_held_is_given_to_others_when_its_lease_has_passed() {
     assert_eq!(claim(&lost, webhook, 9).await.len(), 1);
     assert!(world.claim(webhook, 9, at(60)).await.is_empty());
 
+    let listed = lost.nodes().await.expect("a list");
+    let id = listed.into_iter().find(|node| node.is_this).expect("itself").id;
     let passed = "UPDATE nodes SET lease_until = 0 WHERE key = (SELECT max(key) FROM nodes)";
     world.client().await.execute(passed, &[]).await.expect("an update");
     let third = world.beside(Options::default()).await;
     let signals = world.store.next_signals().await;
     assert_eq!(signals, [Signal::WorkDue], "everybody hears of it");
+    assert_eq!(third.next_signals().await, [Signal::WorkDue], "also who gave it back, who may be alone");
     assert_eq!(claim(&third, webhook, 9).await.len(), 2);
 
     // What it holds no longer it can't give back, but it may say how it went.
@@ -146,6 +149,8 @@ async fn what_a_node_held_is_given_to_others_when_its_lease_has_passed() {
     world.record(tenant, event("later"), &[webhook], at(5)).await;
     assert_eq!(claim(&lost, webhook, 9).await.len(), 1);
     assert!(lost.next_signals().await.contains(&Signal::LeaseLost));
+    let listed = lost.nodes().await.expect("a list");
+    assert!(listed.iter().any(|node| node.is_this && node.id != id), "{id}: {listed:?}");
     assert!(claim(&third, webhook, 9).await.is_empty());
     lost.close().await;
     assert_eq!(claim(&third, webhook, 9).await.len(), 1, "who closes gives back what it holds");

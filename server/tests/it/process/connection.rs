@@ -70,6 +70,12 @@ impl Connection {
         self.exchange(request, body).await
     }
 
+    /// Asks for `path` with another token than the operator's.
+    pub(crate) async fn get_as(&mut self, token: &str, path: &str) -> Result<Answer, NoAnswer> {
+        let request = Request::builder().method("GET").uri(path);
+        self.exchange(request.header("authorization", format!("Bearer {token}")), Bytes::new()).await
+    }
+
     async fn exchange(&mut self, request: Builder, body: Bytes) -> Result<Answer, NoAnswer> {
         let request = request.header("host", "callboard").body(Full::new(body))?;
         let exchange = async {

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use url::Url;
 
-use crate::process::connection::dial;
+use super::connection::dial;
 
 /// Passes on what comes to a port of its own, while it is whole.
-pub(super) struct Line {
+pub(crate) struct Line {
     url: String,
     whole: watch::Sender<bool>,
     passing: AbortHandle,
@@ -21,7 +21,7 @@ pub(super) struct Line {
 
 impl Line {
     /// A line to the database that `url` names.
-    pub(super) async fn to(url: &str) -> Self {
+    pub(crate) async fn to(url: &str) -> Self {
         let mut url = Url::parse(url).expect("a URL");
         let host = url.host_str().expect("a host").parse().expect("an address");
         let server = SocketAddr::new(host, url.port().expect("a port"));
@@ -33,17 +33,17 @@ impl Line {
     }
 
     /// Leads through the line to the database.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Breaks every connection, and lets none come about.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.whole.send_replace(false);
     }
 
     /// Lets connections come about again.
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.whole.send_replace(true);
     }
 }
