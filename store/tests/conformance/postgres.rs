@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::WebhookKey;
 use callboard_domain::job::{Counted, Selection};
 use callboard_domain::store::{
     ClaimRequest, DeliveryStore as _, EventFilter, EventStore as _, JobStore as _, Late, NewDelivery,
-    NewEvent, NewReplay, NodeStore as _, Order, Page, Signal, UpkeepStore as _, WebhookStore as _,
+    NewEvent, NewReplay, Node, NodeStore as _, Order, Page, Signal, UpkeepStore as _, WebhookStore as _,
 };
 use callboard_store::postgres::{self, Options, PostgresStore};
 use tokio_postgres::{Client, NoTls};
@@ -277,4 +278,56 @@ async fn nodes_that_move_one_job_on_do_it_once() {
         assert_eq!(one.expect("no error").expect("the job").done, 5);
         assert_eq!(world.claim(webhook, 100, at(4)).await.len(), 5);
     }
+}
+
+#[tokio::test]
+async fn what_has_a_pace_is_claimed_by_one_node_until_it_leaves() {
+    let world = World::postgres().await;
+    let (owner, other) = (world.beside(Options::default()).await, world.beside(Options::default()).await);
+    let (tenant, webhook) = world.lane().await;
+    for index in 0..3 {
+        world.record(tenant, event(&format!("e{index}")), &[webhook], at(1)).await;
+    }
+    let paced = async |store: &PostgresStore| {
+        let lanes = vec![ClaimRequest { webhook, limit: 1, alone: true }];
+        store.claim_due(lanes, at(50), usize::MAX).await.expect("a claim").remove(0)
+    };
+    assert_eq!(paced(&owner).await.deliveries.len(), 1);
+    let refused = paced(&other).await;
+    assert_eq!((refused.deliveries.len(), refused.next_due), (0, Some(at(51))), "it asks again later");
+    assert_eq!(paced(&owner).await.deliveries.len(), 1);
+    owner.close().await;
+    assert_eq!(paced(&other).await.deliveries.len(), 1);
+}
+
+/// A commit that ends the connection may have happened, and then nobody holds what
+/// it leased.
+#[tokio::test]
+async fn a_node_that_is_in_doubt_about_a_commit_gives_everything_back() {
+    let world = World::postgres().await;
+    let (tenant, webhook) = world.lane().await;
+    let store = world.beside(Options::default()).await;
+    world.record(tenant, event("a"), &[webhook], at(1)).await;
+    assert_eq!(claim(&store, webhook, 9).await.len(), 1);
+    let before = store.nodes().await.expect("nodes");
+    world
+        .client()
+        .await
+        .batch_execute(
+            "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER hang_up AFTER INSERT ON pending DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION hang_up()",
+        )
+        .await
+        .expect("a trigger");
+    let new = NewEvent { event: event("b").into(), deliveries: due(&[webhook]) };
+    assert!(store.record_events(tenant, vec![new], at(2)).await.is_err());
+    let noticed = async { while !store.next_signals().await.contains(&Signal::LeaseLost) {} };
+    tokio::time::timeout(Duration::from_secs(20), noticed).await.expect("it notices with its next renewal");
+    let after = store.nodes().await.expect("nodes");
+    let this = |nodes: &[Node]| nodes.iter().find(|node| node.is_this).map(|node| node.id.clone());
+    assert_ne!(this(&before), this(&after), "it goes on as another");
+    assert_eq!(after.len(), before.len());
+    assert_eq!(claim(&store, webhook, 9).await.len(), 1, "what it held is due again");
 }
