@@ -192,14 +192,10 @@ fn read_occurred_at(members: &Members<'_>, faults: &mut Faults) -> Option<Timest
 }
 
 fn read_text(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<String> {
-    let text = members.string(name, faults)?;
+    let text = members.column_text(name, faults)?;
     if text.is_empty() || text.len() > MAX_TEXT {
         faults.member(name, format_args!("must be 1 to {MAX_TEXT} bytes long, not {}", text.len()));
         return None;
-    }
-    if text.contains('\0') {
-        // Databases don't keep it in a text.
-        faults.member(name, "may not contain the character U+0000");
     }
     Some(text)
 }

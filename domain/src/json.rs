@@ -130,6 +130,17 @@ impl<'a> Members<'a> {
         faults.within(name, |faults| read_string(self.get(name)?, faults))
     }
 
+    /// A string that a column of a database may hold: without U+0000, which not each of
+    /// them keeps in a text.
+    pub fn column_text(&self, name: &str, faults: &mut Faults) -> Option<String> {
+        let text = self.string(name, faults)?;
+        if text.contains('\0') {
+            faults.member(name, "may not contain the character U+0000");
+            return None;
+        }
+        Some(text)
+    }
+
     /// The members in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, value)| (&**name, *value))

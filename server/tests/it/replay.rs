@@ -123,6 +123,8 @@ fn a_wrong_selection_is_refused_by_the_name_of_its_fault() {
         (json!({"since": good, "states": ["pending"]}), "/states"),
         (json!({"since": good, "type": 1}), "/type"),
         (json!({"since": good, "subject": []}), "/subject"),
+        (json!({"since": good, "subject": "a\u{0}"}), "/subject"),
+        (json!({"since": good, "type": "\u{0}"}), "/type"),
         (json!({"since": good, "dry_run": "yes"}), "/dry_run"),
         (json!({"since": good, "rate": 5}), "/rate"),
         (json!({"since": good, "rate_per_second": 0}), "/rate_per_second"),

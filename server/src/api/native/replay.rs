@@ -96,8 +96,8 @@ fn read(text: &str) -> Result<Asked, Problem> {
         }
         let missing = flag(&members, "missing", &mut faults);
         let states = states(&members, missing == Some(true), &mut faults);
-        let type_name = members.string("type", &mut faults);
-        let subject_id = members.string("subject", &mut faults);
+        let type_name = members.column_text("type", &mut faults);
+        let subject_id = members.column_text("subject", &mut faults);
         let rate_per_second = rate(&members, &mut faults);
         let dry_run = flag(&members, "dry_run", &mut faults);
         let selection = Selection { since: since?, until, missing: missing?, states, type_name, subject_id };
