@@ -23,6 +23,7 @@ mod state;
 mod token;
 mod viagogo;
 mod webhooks;
+mod words;
 
 pub use admin::AdminToken;
 pub(crate) use directory::Directory;

@@ -9,13 +9,14 @@ use callboard_domain::fault::Faults;
 use callboard_domain::id::ClientId;
 use callboard_domain::json::Members;
 use callboard_domain::store::NewClient;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::{Admin, Granted};
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::words::ScopeWord;
 
 /// A client.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +25,7 @@ pub struct ClientView {
     #[schema(example = "Ticket shop")]
     name: String,
     /// The most that its tokens may do.
-    #[schema(value_type = Vec<String>, example = json!(["write:events"]))]
+    #[schema(value_type = Vec<ScopeWord>, example = json!(["write:events"]))]
     scopes: Scopes,
     /// Whether it gets tokens, and those it has are obeyed.
     enabled: bool,
@@ -54,15 +55,15 @@ pub struct CreatedClient {
 }
 
 /// What can be said of a client.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a body that is read naming every fault")]
 pub struct ClientInput {
     /// What people call it.
-    #[schema(example = "Ticket shop")]
+    #[schema(example = "Ticket shop", pattern = "^[^\\u0000]+$", max_length = 255)]
     name: String,
-    /// The most that its tokens may do; at least one of `read:webhooks`,
-    /// `write:webhooks`, `read:events`, `write:events`, `admin`.
-    #[schema(example = json!(["write:events"]))]
+    /// The most that its tokens may do.
+    #[schema(value_type = Vec<ScopeWord>, example = json!(["write:events"]), min_items = 1)]
     scopes: Vec<String>,
 }
 
@@ -73,9 +74,11 @@ fn read(text: &str) -> Result<(String, Scopes), Problem> {
         let name = members.string("name", &mut faults);
         if members.get("name").is_none() {
             faults.member("name", "is required: what people call the client");
-        } else if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255 || name.contains('\0'))
+        } else if name
+            .as_ref()
+            .is_some_and(|name| name.is_empty() || name.chars().count() > 255 || name.contains('\0'))
         {
-            faults.member("name", "must be 1 to 255 bytes long, without U+0000");
+            faults.member("name", "must be 1 to 255 characters long, without U+0000");
         }
         let words: Option<Vec<String>> =
             members.get("scopes").and_then(|raw| serde_json::from_str(raw.get()).ok());

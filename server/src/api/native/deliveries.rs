@@ -19,14 +19,15 @@ use crate::api::page::{Items, page};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters, states};
 use crate::api::webhooks::find;
+use crate::api::words::DeliveryState;
 
 /// Which deliveries to list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
-    /// Only those in these states, comma-separated: `pending`, `waiting`,
-    /// `delivered`, `failed`, `superseded`, `cancelled`.
+    /// Only those in these states, with commas between them.
+    #[param(value_type = Option<Vec<DeliveryState>>, style = Form, explode = false, min_items = 1)]
     state: Option<String>,
     /// Only of this event type.
     r#type: Option<String>,
@@ -34,13 +35,16 @@ pub struct DeliveryQuery {
     subject: Option<String>,
     /// Only those made at or after this time (RFC 3339): with their event, or
     /// later by a replay.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Only those made before this time (RFC 3339).
+    #[param(format = DateTime)]
     until: Option<String>,
     /// Most items wanted, 1 to 200; 50 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
     cursor: Option<String>,
 }
 

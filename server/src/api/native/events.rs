@@ -30,14 +30,15 @@ pub enum EventsInput {
 
 /// An event to be published.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
 pub struct EventInput {
     /// The publisher's own id, 1 to 64 of letters, digits, `_` and `-`; makes
     /// publishing idempotent. Made here if left out.
-    #[schema(example = "order-9917-paid")]
+    #[schema(example = "order-9917-paid", pattern = "^[A-Za-z0-9_-]{1,64}$")]
     id: Option<String>,
     /// What happened: see `/v1/event-types`, or a type of your own.
-    #[schema(example = "order.paid")]
+    #[schema(example = "order.paid", pattern = "^[a-z0-9_]+(\\.[a-z0-9_]+)+$")]
     r#type: String,
     /// When it happened; the time of acceptance if left out.
     #[schema(format = DateTime, example = "2026-11-21T19:00:00Z")]
@@ -45,10 +46,12 @@ pub struct EventInput {
     /// What it happened to.
     subject: Named,
     /// Ids of related resources, by resource.
-    #[schema(value_type = Option<Object>, example = json!({"event": ["24724"], "ticket": ["408218"]}))]
+    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>, example = json!({"event": ["24724"], "ticket": ["408218"]}))]
     related: Option<serde_json::Value>,
     /// Who caused it.
     actor: Option<Named>,
+    /// What was done, in the publisher's words, at most 512 bytes.
+    #[schema(min_length = 1, max_length = 512)]
     action: Option<String>,
     /// All latest values, in `snake_case`.
     #[schema(value_type = Option<Object>)]
@@ -60,11 +63,14 @@ pub struct EventInput {
 
 /// Something with an id and perhaps a name.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a part of a body that the domain reads")]
 pub struct Named {
-    #[schema(example = "9917")]
+    /// At most 512 bytes.
+    #[schema(example = "9917", min_length = 1, max_length = 512)]
     id: String,
-    #[schema(example = "Order 9917")]
+    /// At most 512 bytes.
+    #[schema(example = "Order 9917", max_length = 512)]
     name: Option<String>,
 }
 
@@ -160,13 +166,16 @@ pub struct EventQuery {
     /// Only about the subject with this id.
     subject: Option<String>,
     /// Only those accepted at or after this time (RFC 3339).
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Only those accepted before this time (RFC 3339).
+    #[param(format = DateTime)]
     until: Option<String>,
     /// Most items wanted, 1 to 200; 50 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
     cursor: Option<String>,
 }
 

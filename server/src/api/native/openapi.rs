@@ -96,6 +96,10 @@ pub(in crate::api) fn complete(document: &mut Whole) {
                 let unavailable = "The database can't be used; try again after `Retry-After` seconds";
                 answer(operation, "503", unavailable, form);
             }
+            if operation.request_body.is_some() && !path.starts_with("/oauth2") {
+                answer(operation, "413", "The body is larger than 10 MiB", form);
+                answer(operation, "415", "The body is of another media type", form);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use callboard_domain::id::WebhookId;
 use callboard_domain::job::Selection;
 use callboard_domain::json::Members;
 use callboard_domain::webhook::read_rate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::events::NO_TIME;
@@ -20,6 +20,7 @@ use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, OptionalJson};
 use crate::api::webhooks::find;
+use crate::api::words::ReplayState;
 
 /// What is sent again when the caller names no states. What was superseded is
 /// left out: a newer update took its place.
@@ -27,7 +28,8 @@ const STATES: [DeliveryState; 3] =
     [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Cancelled];
 
 /// What to send again.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "described to people; the reader below names every fault")]
 pub struct ReplayInput {
     /// Only what was made at or after this time: deliveries, or with `missing`
@@ -37,8 +39,8 @@ pub struct ReplayInput {
     /// Only what was made before this time.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// Only those in one of these states: `delivered`, `failed`, `cancelled`,
-    /// `superseded`; all but the last if left out.
+    /// Only those in one of these states; all but `superseded` if left out.
+    #[schema(value_type = Option<Vec<ReplayState>>, min_items = 1)]
     states: Option<Vec<String>>,
     /// Instead of deliveries, events that the webhook hears and has no delivery
     /// of. Not together with `states`.
@@ -48,17 +50,20 @@ pub struct ReplayInput {
     r#type: Option<String>,
     /// Only about the subject with this id.
     subject: Option<String>,
-    /// Most deliveries that are made due a second, 0.01 to 10,000.
+    /// Most deliveries that are made due a second.
+    #[schema(minimum = 0.01, maximum = 10_000)]
     rate_per_second: Option<f64>,
     /// Only count, and send nothing.
     dry_run: Option<bool>,
 }
 
 /// How to retry what has failed; no body means as fast as it goes.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "described to people; the reader below names every fault")]
 pub struct RetryFailedInput {
-    /// Most deliveries that are made due a second, 0.01 to 10,000.
+    /// Most deliveries that are made due a second.
+    #[schema(minimum = 0.01, maximum = 10_000)]
     rate_per_second: Option<f64>,
 }
 

@@ -8,7 +8,7 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::fault::Faults;
 use callboard_domain::id::TenantId;
 use callboard_domain::json::Members;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::Operator;
@@ -40,17 +40,32 @@ impl From<Tenant> for TenantView {
     }
 }
 
-/// What can be said of a tenant.
-#[derive(Debug, ToSchema)]
+/// A tenant to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a body that is read naming every fault")]
-pub struct TenantInput {
-    /// 1 to 63 of `a-z`, `0-9`, `_` and `-`; required, and can't be changed.
-    #[schema(example = "acme")]
-    id: Option<String>,
+pub struct NewTenant {
+    /// It can't be changed later.
+    #[schema(example = "acme", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    id: String,
     /// What people call it; the id if left out.
-    #[schema(example = "Acme Concerts")]
+    #[schema(example = "Acme Concerts", pattern = "^[^\\u0000]+$", max_length = 255)]
     name: Option<String>,
-    /// How long its events are kept, 60 to 315360000.
+    /// How long its events are kept; null for the deployment's setting.
+    #[schema(minimum = 60, maximum = 315_360_000)]
+    retention_seconds: Option<u32>,
+}
+
+/// What is to change of a tenant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes a body that is read naming every fault")]
+pub struct TenantChange {
+    /// What people call it.
+    #[schema(example = "Acme Concerts", pattern = "^[^\\u0000]+$", max_length = 255)]
+    name: Option<String>,
+    /// How long its events are kept; null for the deployment's setting.
+    #[schema(minimum = 60, maximum = 315_360_000)]
     retention_seconds: Option<u32>,
 }
 
@@ -77,12 +92,15 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
         let id = members.string("id", &mut faults);
         let id = id.and_then(|id| id.parse().map_err(|fault| faults.member("id", fault)).ok());
         let name = members.string("name", &mut faults);
-        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 255 || name.contains('\0')) {
-            faults.member("name", "must be 1 to 255 bytes long, without U+0000");
+        if name
+            .as_ref()
+            .is_some_and(|name| name.is_empty() || name.chars().count() > 255 || name.contains('\0'))
+        {
+            faults.member("name", "must be 1 to 255 characters long, without U+0000");
         }
         let given = members.iter().any(|(name, _)| name == "retention_seconds");
         let retention = members.get("retention_seconds").and_then(|raw| {
-            let seconds = raw.get().parse().ok().filter(|seconds| (60..=315_360_000).contains(seconds));
+            let seconds = whole(raw.get()).filter(|seconds| (60..=315_360_000).contains(seconds));
             if seconds.is_none() {
                 faults.member("retention_seconds", "must be a whole number from 60 to 315360000, or null");
             }
@@ -93,9 +111,20 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
     faults.finish(input).map_err(Problem::faults)
 }
 
+/// A whole number, in any way that JSON has of writing it: 60, 60.0, 6e1.
+fn whole(text: &str) -> Option<u32> {
+    let number: f64 = serde_json::from_str(text).ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and in the range"
+    )]
+    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
+}
+
 /// Make a tenant.
 #[utoipa::path(
-    post, path = "/v1/tenants", operation_id = "create_tenant", tag = "access", request_body = TenantInput,
+    post, path = "/v1/tenants", operation_id = "create_tenant", tag = "access", request_body = NewTenant,
     responses(
         (status = 201, description = "Made", body = TenantView),
         (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),
@@ -147,7 +176,7 @@ pub(in crate::api) async fn show(
 
 /// Edit a tenant: what is left out stays as it is.
 #[utoipa::path(
-    patch, path = "/v1/tenants/{id}", operation_id = "edit_tenant", tag = "access", request_body = TenantInput, params(("id" = String, Path, description = "The tenant's id")),
+    patch, path = "/v1/tenants/{id}", operation_id = "edit_tenant", tag = "access", request_body = TenantChange, params(("id" = String, Path, description = "The tenant's id")),
     responses(
         (status = 200, description = "The tenant as it is now", body = TenantView),
         (status = 400, description = "Faults, each with its JSON pointer", body = ProblemDocument, content_type = "application/problem+json"),

@@ -13,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::api::words::{
+    CollapseWord, DeliveryState, DialectWord, HookWord, OpenTicketResource, OpenTicketTrigger, OrderingWord,
+    SignatureWord, TopicWord,
+};
+
 /// A webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WebhookView {
@@ -111,7 +116,7 @@ pub struct WebhookView {
 pub struct RetryView {
     /// The waits after each failed attempt, in seconds; fractions are allowed,
     /// and an empty list means one attempt.
-    #[schema(example = json!([5, 300, 1800]))]
+    #[schema(max_items = 100, example = json!([5, 300, 1800]))]
     schedule_seconds: Vec<f64>,
 }
 
@@ -177,55 +182,73 @@ impl WebhookView {
 
 /// What can be said of a webhook; what is left out takes its default, or in an
 /// edit stays as it is.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
 pub struct WebhookInput {
-    /// What people call it; the host of the URL if left out.
-    #[schema(example = "Box office")]
+    /// What people call it, at most 255 bytes; the host of the URL if left out.
+    #[schema(example = "Box office", max_length = 255)]
     name: Option<String>,
     /// Where deliveries are posted; required.
-    #[schema(example = "https://partner.example/callboard")]
+    #[schema(example = "https://partner.example/callboard", pattern = "^https?://", max_length = 2048)]
     url: Option<String>,
-    /// `native` if left out, `ingresse`, `viagogo` or `openticket`; it can't be
-    /// changed later.
-    #[schema(example = "native")]
+    /// `native` if left out; it can't be changed later.
+    #[schema(value_type = Option<DialectWord>, example = "native")]
     dialect: Option<String>,
     /// Of the dialect `native`: event types, prefixes such as `ticket.*`, or
     /// `*`; at least one.
     #[schema(example = json!(["ticket.*", "order.paid"]))]
     events: Option<Vec<String>>,
-    /// Of the dialect `ingresse`: at least one of `event-create`,
-    /// `event-update`, `ticket`, `sale`, `checkin`, `postback`.
+    /// Of the dialect `ingresse`: at least one.
+    #[schema(value_type = Option<Vec<HookWord>>)]
     hooks: Option<Vec<String>>,
-    /// Of the dialect `viagogo`: at least one of `Sales`, `ProvisionalSale`,
-    /// `CancelProvisionalSale`, `SaleUpdates`, `SellerListingUpdates`,
-    /// `ReTransferTicket`, `Ping`.
+    /// Of the dialect `viagogo`: at least one.
+    #[schema(value_type = Option<Vec<TopicWord>>)]
     topics: Option<Vec<String>>,
-    /// Of the dialect `openticket`: `event`, `ticket`, `product`, `shop`,
-    /// `order` or `scanner`.
+    /// Of the dialect `openticket`: what it hears of.
+    #[schema(value_type = Option<OpenTicketResource>)]
     resource: Option<String>,
-    /// Of the dialect `openticket`: `create`, `update`, `delete`, `paid`,
-    /// `scan`, `relation` or `reorder`.
+    /// Of the dialect `openticket`: what happens to it.
+    #[schema(value_type = Option<OpenTicketTrigger>)]
     trigger: Option<String>,
     /// Of the dialect `openticket`, instead of `retry`: how often a delivery is
     /// tried again, 3 if left out; the waits double.
+    #[schema(maximum = 100)]
     retries: Option<u32>,
+    /// Hears only what is about, or through a related resource names, this id.
+    #[schema(min_length = 1, max_length = 512)]
     identifier: Option<String>,
+    /// Hears what propagates from related resources too.
     triggered_by_related: Option<bool>,
     /// A JSONPath query (RFC 9535) on the native body, at most 1,024 bytes.
+    #[schema(min_length = 1, max_length = 1024)]
     filter: Option<String>,
     retry: Option<RetryView>,
-    /// `none` if left out, or `subject`.
+    /// `none` if left out.
+    #[schema(value_type = Option<OrderingWord>)]
     ordering: Option<String>,
-    /// `none` if left out, or `latest`, which needs the ordering `subject`.
+    /// `none` if left out; `latest` needs the ordering `subject`.
+    #[schema(value_type = Option<CollapseWord>)]
     collapse: Option<String>,
-    /// Most requests a second, 0.01 to 10,000.
+    /// Most requests a second.
+    #[schema(minimum = 0.01, maximum = 10_000)]
     rate_per_second: Option<f64>,
+    /// Most requests at a time, 16 if left out.
+    #[schema(minimum = 1, maximum = 1_000)]
     max_in_flight: Option<u32>,
+    /// Longest time for one attempt, 15 if left out.
+    #[schema(minimum = 0.1, maximum = 60)]
     timeout_seconds: Option<f64>,
+    /// Further headers of each delivery, at most 32: tokens of HTTP, and none that
+    /// is set by the delivery itself.
     headers: Option<BTreeMap<String, String>>,
+    /// The header `Authorization` of each delivery.
+    #[schema(min_length = 1, max_length = 4096)]
     authorization_header: Option<String>,
+    /// `hmac` if left out.
+    #[schema(value_type = Option<SignatureWord>)]
     signature: Option<String>,
+    /// Whether new events reach it.
     enabled: Option<bool>,
 }
 
@@ -305,8 +328,7 @@ pub struct DeliveryView {
     subject_id: String,
     /// The webhook; null when it is deleted.
     webhook_id: Option<String>,
-    /// `pending`, `waiting`, `delivered`, `failed`, `superseded` or `cancelled`.
-    #[schema(value_type = String, example = "delivered")]
+    #[schema(value_type = DeliveryState, example = "delivered")]
     state: State,
     /// When it was made: when its event was accepted, or later by a replay of
     /// what was missing.

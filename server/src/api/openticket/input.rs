@@ -13,33 +13,64 @@ use utoipa::ToSchema;
 use crate::api::problem::Problem;
 use crate::api::read;
 use crate::api::state::State;
+use crate::api::words::{FormBoolean, LooseBoolean, OpenTicketResource, OpenTicketTrigger};
 
-/// What can be said of a webhook. Forms say the same: numbers and booleans
-/// may be texts.
-#[derive(Debug, ToSchema)]
-#[schema(as = OpenTicketWebhookRequest)]
-#[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
-pub struct WebhookRequest {
-    /// A name for people.
-    #[schema(example = "My Example Webhook")]
-    name: String,
-    /// Where invocations are posted.
-    #[schema(example = "https://example.com/webhook/receive")]
-    url: String,
-    /// `event`, `ticket`, `product`, `shop`, `order` or `scanner`.
-    #[schema(example = "shop")]
-    resource: String,
-    /// `create`, `update`, `delete`, `paid`, `scan`, `relation` or `reorder`.
-    #[schema(example = "create")]
-    trigger: String,
-    /// How often a failed invocation is tried again, 0 to 100.
-    #[schema(example = 3)]
-    retries: u32,
-    /// Only triggers of the resource with this GUID invoke the webhook.
-    identifier: Option<String>,
-    /// Whether triggers of related resources invoke it too. It may also be
-    /// called `triggered_by_related_resources`.
-    triggered_by_child_resources: Option<bool>,
+macro_rules! body {
+    ($(#[doc = $doc:literal])+ $name:ident as $schema:ident, required $required:tt, $text:ty, $flag:ident) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, ToSchema)]
+        #[schema(as = $schema)]
+        #[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
+        pub struct $name {
+            /// A name for people, at most 255 bytes.
+            #[schema(example = "My Example Webhook", required = $required, min_length = 1, max_length = 255)]
+            name: String,
+            /// Where invocations are posted.
+            #[schema(
+                example = "https://example.com/webhook/receive",
+                required = $required,
+                pattern = "^https?://",
+                max_length = 2048
+            )]
+            url: String,
+            #[schema(value_type = OpenTicketResource, example = "shop", required = $required)]
+            resource: String,
+            #[schema(value_type = OpenTicketTrigger, example = "create", required = $required)]
+            trigger: String,
+            /// How often a failed invocation is tried again.
+            #[schema(example = 3, required = $required, maximum = 100)]
+            retries: u32,
+            /// Only triggers of the resource with this GUID invoke the webhook; empty
+            /// for none.
+            #[schema(required = false, max_length = 512)]
+            identifier: $text,
+            /// Whether triggers of related resources invoke it too. It may also be
+            /// called `triggered_by_related_resources`.
+            #[schema(value_type = $flag, required = false)]
+            triggered_by_child_resources: bool,
+        }
+    };
+}
+
+body! {
+    /// A webhook to be made, or to be put in the place of one.
+    WebhookRequest as OpenTicketWebhookRequest, required true, Option<String>, LooseBoolean
+}
+
+body! {
+    /// A webhook to be made, or to be put in the place of one, as a form, where
+    /// everything is a text.
+    WebhookForm as OpenTicketWebhookForm, required true, String, FormBoolean
+}
+
+body! {
+    /// What is to change of a webhook.
+    WebhookChange as OpenTicketWebhookChange, required false, Option<String>, LooseBoolean
+}
+
+body! {
+    /// What is to change of a webhook, as a form, where everything is a text.
+    WebhookChangeForm as OpenTicketWebhookChangeForm, required false, String, FormBoolean
 }
 
 /// The name here, the name in the settings, and whether it must be given.

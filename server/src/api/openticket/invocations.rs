@@ -22,19 +22,21 @@ use crate::api::links::Links;
 use crate::api::page::{Items, page};
 use crate::api::problem::Problem;
 use crate::api::read::{Id, Parameters, states};
+use crate::api::words::DeliveryState;
 
 /// Which invocations to list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct InvocationQuery {
-    /// Only those in these states, comma-separated: `pending`, `waiting`,
-    /// `delivered`, `failed`, `superseded`, `cancelled`.
+    /// Only those in these states, with commas between them.
+    #[param(value_type = Option<Vec<DeliveryState>>, style = Form, explode = false, min_items = 1)]
     state: Option<String>,
     /// Most items wanted, 1 to 200; 50 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     per_page: Option<String>,
     /// From the header `Link` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
     cursor: Option<String>,
 }
 

@@ -10,6 +10,8 @@ use callboard_domain::wire::openticket::{dedupe_key, path};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::words::DeliveryState;
+
 /// A webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenTicketWebhook)]
@@ -93,8 +95,7 @@ pub struct InvocationView {
     /// What `OpenTicket-Dedupe-Key` says.
     #[schema(example = "0f343b0931126a20f133d67c2b018a3b")]
     dedupe_key: String,
-    /// `pending`, `waiting`, `delivered`, `failed`, `superseded` or `cancelled`.
-    #[schema(value_type = String, example = "delivered")]
+    #[schema(value_type = DeliveryState, example = "delivered")]
     state: State,
     attempts: u32,
     #[schema(example = "2023-07-19T09:43:50Z", format = DateTime)]

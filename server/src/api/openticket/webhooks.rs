@@ -11,7 +11,7 @@ use callboard_domain::wire::Dialect;
 use utoipa::IntoParams;
 
 use super::ErrorDocument;
-use super::input::{Extent, Input, WebhookRequest};
+use super::input::{Extent, Input, WebhookChange, WebhookChangeForm, WebhookForm, WebhookRequest};
 use super::view::WebhookView;
 use crate::api::auth::{Granted, Needed, ReadWebhooks, WriteWebhooks};
 use crate::api::links::Links;
@@ -46,7 +46,7 @@ fn shown<S: Needed>(access: &Granted<S>, webhook: &Webhook) -> Result<Json<Webho
 /// Make a webhook.
 #[utoipa::path(
     post, path = "/openticket/webhook", operation_id = "openticket_create_webhook", tag = "openticket",
-    request_body(content((WebhookRequest = "application/json"), (WebhookRequest = "application/x-www-form-urlencoded"), (WebhookRequest = "multipart/form-data"))),
+    request_body(content((WebhookRequest = "application/json"), (WebhookForm = "application/x-www-form-urlencoded"), (WebhookForm = "multipart/form-data"))),
     responses(
         (status = 201, description = "Made", body = WebhookView),
         (status = 400, description = "The body can't be read", body = ErrorDocument),
@@ -125,7 +125,7 @@ pub(in crate::api) async fn show(
 #[utoipa::path(
     put, path = "/openticket/webhook/{guid}", operation_id = "openticket_replace_webhook", tag = "openticket",
     params(("guid" = String, Path, description = "The webhook's GUID")),
-    request_body(content((WebhookRequest = "application/json"), (WebhookRequest = "application/x-www-form-urlencoded"), (WebhookRequest = "multipart/form-data"))),
+    request_body(content((WebhookRequest = "application/json"), (WebhookForm = "application/x-www-form-urlencoded"), (WebhookForm = "multipart/form-data"))),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
         (status = 400, description = "The body can't be read", body = ErrorDocument),
@@ -147,7 +147,7 @@ pub(in crate::api) async fn replace(
 #[utoipa::path(
     patch, path = "/openticket/webhook/{guid}", operation_id = "openticket_edit_webhook", tag = "openticket",
     params(("guid" = String, Path, description = "The webhook's GUID")),
-    request_body(content((WebhookRequest = "application/json"), (WebhookRequest = "application/x-www-form-urlencoded"), (WebhookRequest = "multipart/form-data"))),
+    request_body(content((WebhookChange = "application/json"), (WebhookChangeForm = "application/x-www-form-urlencoded"), (WebhookChangeForm = "multipart/form-data"))),
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
         (status = 400, description = "The body can't be read", body = ErrorDocument),

@@ -120,24 +120,24 @@ pub struct WebhookLinksSchema {
     ping: LinkSchema,
 }
 
-/// A webhook as its viagogo-style owner knows it.
+/// A webhook as its viagogo-style owner knows it; `fields` may leave out any part.
 #[derive(Debug, ToSchema)]
 #[schema(as = ViagogoWebhook)]
 #[expect(dead_code, reason = "describes what the domain writes")]
 pub struct WebhookSchema {
-    #[schema(example = 17)]
+    #[schema(example = 17, required = false)]
     id: i32,
-    #[schema(example = "Sales of the north")]
+    #[schema(example = "Sales of the north", required = false)]
     name: String,
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, required = false)]
     created_at: String,
-    #[schema(example = json!(["Sales", "SaleUpdates"]))]
+    #[schema(example = json!(["Sales", "SaleUpdates"]), required = false)]
     topics: Vec<String>,
-    #[schema(example = "https://partner.example/viagogo")]
+    #[schema(example = "https://partner.example/viagogo", required = false)]
     url: String,
     /// Masked for callers who could not set it.
     authorization_header: Option<String>,
-    #[schema(rename = "_links")]
+    #[schema(rename = "_links", required = false)]
     links: WebhookLinksSchema,
 }
 
@@ -166,20 +166,20 @@ pub struct ItemsSchema {
     items: Vec<WebhookSchema>,
 }
 
-/// A page of webhooks.
+/// A page of webhooks; `fields` may leave out any part.
 #[derive(Debug, ToSchema)]
 #[schema(as = ViagogoWebhooks)]
 #[expect(dead_code, reason = "describes a collection before sparse fieldsets reduce it")]
 pub struct CollectionSchema {
-    #[schema(example = 230)]
+    #[schema(example = 230, required = false)]
     total_items: i32,
-    #[schema(example = 1)]
+    #[schema(example = 1, required = false)]
     page: i32,
-    #[schema(example = 100)]
+    #[schema(example = 100, required = false)]
     page_size: i32,
-    #[schema(rename = "_links")]
+    #[schema(rename = "_links", required = false)]
     links: CollectionLinksSchema,
-    #[schema(rename = "_embedded")]
+    #[schema(rename = "_embedded", required = false)]
     embedded: ItemsSchema,
 }
 

@@ -46,11 +46,14 @@ pub struct ListQuery {
     #[param(minimum = 1, maximum = 10_000, example = 100)]
     page_size: Option<u32>,
     /// `created_at`, or `-created_at` for the newest first.
-    #[param(example = "-created_at")]
+    #[param(example = "-created_at", pattern = "^ *-?created_at *(, *-?created_at *)*$")]
     sort: Option<String>,
     /// Only these fields, comma-separated; `fields[webhook]` says it for the
     /// webhooks alone, `fields[webhooks]` for the list around them.
-    #[param(example = "id,name,_embedded")]
+    #[param(
+        example = "id,name,_embedded",
+        pattern = "^ *(id|name|created_at|topics|url|authorization_header|total_items|page|page_size|_links|_embedded)?( *, *(id|name|created_at|topics|url|authorization_header|total_items|page|page_size|_links|_embedded)?)* *$"
+    )]
     fields: Option<String>,
 }
 
