@@ -42,6 +42,7 @@ mod sql;
 mod stats;
 mod stream;
 mod timeline;
+mod unwritten;
 mod webhooks;
 mod writer;
 
@@ -61,6 +62,7 @@ use self::ledger::{Ledger, Write};
 use self::open::ProcessLock;
 use self::readers::Readers;
 pub(crate) use self::source::Source;
+use self::unwritten::Unwritten;
 use self::writer::{DatabaseFile, Writer};
 use crate::OpenError;
 
@@ -123,8 +125,14 @@ pub fn open(path: &Path, options: Options) -> Result<SqliteStore, OpenError> {
 }
 
 fn prepare(conn: &rusqlite::Connection, options: Options) -> Result<Ledger, OpenError> {
-    let prepared = claims::end_leases(conn).and_then(|()| Ledger::load(conn, options.max_bytes));
-    prepared.map_err(|failure| match failure {
+    let prepared = || {
+        let transaction = conn.unchecked_transaction()?;
+        unwritten::recover(&transaction, &Unwritten::default())?;
+        claims::end_leases(&transaction)?;
+        transaction.commit()?;
+        Ledger::load(conn, options.max_bytes)
+    };
+    prepared().map_err(|failure| match failure {
         Failure::Sql(error) => error.into(),
         Failure::Corrupt(what) => OpenError::Damaged(what),
     })
@@ -142,6 +150,17 @@ impl SqliteStore {
             Ok(open::limit_size(write.conn, max_bytes)?)
         };
         self.writer.run(1, limit).await
+    }
+
+    /// Reads what pending rows tell, all of which are written before.
+    async fn read_pending<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.writer.has_unwritten() {
+            self.writer.run(1, |_: &mut Write<'_>| Ok(())).await?;
+        }
+        self.readers.run(read).await
     }
 
     /// Closes connections and ends threads, after what is under way.

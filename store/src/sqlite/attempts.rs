@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Connection, Row};
 
 use super::failure::Failure;
 use super::ledger::Write;
+use super::unwritten::Lease;
 use super::{chains, sql};
 use crate::rows::attempts::{
     Columns, Ending, Waiting, detail_text, due_again, duration_us, logged, unattempted,
@@ -42,7 +43,11 @@ pub(super) fn finish(
     let mut end_free = write.conn.prepare_cached(END_FREE)?;
     let mut record = write.conn.prepare_cached(RECORD)?;
     for (attempt, detail) in attempts.iter().zip(details) {
-        let state = match move_on(write.conn, &mut end_free, attempt)? {
+        let moved = match write.ledger.unwritten.take(attempt.delivery.0) {
+            Some(lease) => Some(move_on_unwritten(write.conn, lease, attempt)?),
+            None => move_on(write.conn, &mut end_free, attempt)?,
+        };
+        let state = match moved {
             Some(ended) => {
                 if chains::let_next_go(write.conn, ended, now)? {
                     due.push(attempt.webhook);
@@ -57,6 +62,27 @@ pub(super) fn finish(
         }
     }
     Ok(due)
+}
+
+/// Moves a delivery on that has no row yet: it gets one if it has to wait. It is in
+/// no chain.
+fn move_on_unwritten(conn: &Connection, lease: Lease, attempt: &Attempt) -> Result<i64, Failure> {
+    if let Outcome::Retry(due_at) = attempt.outcome {
+        sql::run(
+            conn,
+            "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+            (
+                attempt.delivery.0,
+                lease.event,
+                lease.webhook.0,
+                due_again(due_at),
+                attempt.number,
+                attempt.tries,
+            ),
+        )?;
+    }
+    Ok(0)
 }
 
 /// Ends a delivery that is in no chain. It does not return the chain, because

@@ -144,6 +144,7 @@ pub(super) fn release(
     now: Timestamp,
 ) -> Result<(), Failure> {
     for delivery in deliveries {
+        write.ledger.unwritten.write_one(write.conn, delivery.0)?;
         sql::run(
             write.conn,
             "UPDATE pending SET due_at = ?2 WHERE delivery = ?1 AND due_at = ?3",

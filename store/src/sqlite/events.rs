@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::ledger::Write;
+use super::unwritten::Lease;
 use super::{chains, echoes, quantities, sql};
 use crate::rows::packed::{chain, hash64, pack};
 use crate::rows::{BEHIND, LEASED, count, micros, parsed, timestamp};
@@ -134,12 +135,18 @@ fn insert(
             quantity_diff,
         ],
     )?;
+    write.ledger.unwritten.note_event(new.deliveries.len());
     let mut pending = write.conn.prepare_cached(
         "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
          VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
     )?;
     let mut behind = Vec::new();
     for (index, new) in new.deliveries.iter().enumerate() {
+        let delivery = first_delivery + count(index);
+        if new.leased && new.order == Order::Free {
+            write.ledger.unwritten.add(delivery, Lease { event: key, webhook: new.webhook });
+            continue;
+        }
         let due_at = if new.leased { LEASED } else { now };
         let (chain, collapses) = match new.order {
             Order::Free => (0, false),
@@ -149,7 +156,7 @@ fn insert(
         if due_at == BEHIND {
             behind.push(index);
         }
-        pending.execute((first_delivery + count(index), key, new.webhook.0, due_at, chain, collapses))?;
+        pending.execute((delivery, key, new.webhook.0, due_at, chain, collapses))?;
     }
     Ok(Recorded {
         key: EventKey(key),

@@ -48,7 +48,7 @@ impl JobStore for SqliteStore {
         range: Range,
         limit: usize,
     ) -> Result<Counted> {
-        self.readers.run(move |conn| replay::count(conn, webhook, &selection, range, limit)).await
+        self.read_pending(move |conn| replay::count(conn, webhook, &selection, range, limit)).await
     }
 
     async fn undelivered(
@@ -61,7 +61,7 @@ impl JobStore for SqliteStore {
         max_bytes: usize,
     ) -> Result<Undelivered> {
         let whose = (tenant, webhook);
-        self.readers.run(move |conn| missing::find(conn, whose, &selection, range, limit, max_bytes)).await
+        self.read_pending(move |conn| missing::find(conn, whose, &selection, range, limit, max_bytes)).await
     }
 
     async fn job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {

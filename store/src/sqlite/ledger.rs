@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::failure::Failure;
+use super::unwritten::Unwritten;
 use super::{sql, stats};
 use crate::rows::counts::Counts;
 
@@ -33,6 +34,8 @@ pub(super) struct Ledger {
     pub(super) pruned_stats_of: i64,
     /// The last quantity that was looked at: the tenant and the ticket.
     pub(super) looked_at_quantity: (i64, String),
+    /// Leases that have no row yet.
+    pub(super) unwritten: Unwritten,
     /// Most bytes of the file; a new connection has to be told.
     pub(super) max_bytes: Option<u64>,
 }
@@ -65,6 +68,7 @@ impl Ledger {
             stats: HashMap::new(),
             pruned_stats_of: 0,
             looked_at_quantity: Default::default(),
+            unwritten: Unwritten::default(),
             max_bytes,
         })
     }
@@ -72,12 +76,14 @@ impl Ledger {
     /// Starts a transaction; what is returned is for [`Self::roll_back`].
     pub(super) fn begin(&mut self) -> Marks {
         self.stats.clear();
+        self.unwritten.begin();
         self.marks
     }
 
     /// Forgets a transaction that failed.
     pub(super) fn roll_back(&mut self, before: Marks) {
         self.stats.clear();
+        self.unwritten.roll_back();
         self.marks = before;
     }
 
@@ -102,6 +108,11 @@ impl Write<'_> {
             stats::add(self.conn, webhook, bucket, &counts)?;
         }
         Ok(())
+    }
+
+    /// Writes the leases that have no row yet.
+    pub(super) fn write_leases(&mut self) -> Result<(), Failure> {
+        self.ledger.unwritten.write_all(self.conn, self.ledger.marks.next_event - 1)
     }
 
     /// Stores a mark.

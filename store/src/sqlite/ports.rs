@@ -16,6 +16,7 @@ use callboard_domain::store::{
     Recorded, Result, Signal, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
+use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::ledger::Write;
@@ -39,7 +40,7 @@ impl EventStore for SqliteStore {
     ) -> Result<Vec<Recorded>, RecordError> {
         let rows = events.iter().map(|new| 1 + new.deliveries.len()).sum();
         let record = move |write: &mut Write<'_>| events::record(write, tenant, &events, now);
-        self.writer.run(rows, record).await?.map_err(RecordError::Conflict)
+        self.writer.run_beside_unwritten(rows, record).await?.map_err(RecordError::Conflict)
     }
 
     async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>> {
@@ -68,11 +69,13 @@ impl EventStore for SqliteStore {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Stretch> {
-        self.readers.run(move |conn| stream::after(conn, (tenant, webhook), after, limit, max_bytes)).await
+        let read = move |conn: &Connection| stream::after(conn, (tenant, webhook), after, limit, max_bytes);
+        // Only where a webhook's deliveries are wanted.
+        if webhook.is_some() { self.read_pending(read).await } else { self.readers.run(read).await }
     }
 
     async fn deliveries_of_event(&self, event: EventKey, page: Page) -> Result<Listed<DeliverySummary>> {
-        self.readers.run(move |conn| deliveries::of_event(conn, event, page)).await
+        self.read_pending(move |conn| deliveries::of_event(conn, event, page)).await
     }
 }
 
@@ -85,17 +88,23 @@ impl DeliveryStore for SqliteStore {
         max_bytes: usize,
     ) -> Result<Vec<LaneClaim>> {
         let rows = lanes.iter().map(|lane| lane.limit).sum();
-        self.writer.run(rows, move |write| claims::claim(write, &lanes, now, max_bytes)).await
+        self.writer
+            .run_beside_unwritten(rows, move |write| claims::claim(write, &lanes, now, max_bytes))
+            .await
     }
 
     async fn finish_attempts(&self, attempts: Arc<Vec<Attempt>>, now: Timestamp) -> Result<Vec<WebhookKey>> {
         let details = details(&attempts).map_err(Failure::from)?;
         let rows = 2 * attempts.len();
-        self.writer.run(rows, move |write| attempts::finish(write, &attempts, &details, now)).await
+        self.writer
+            .run_beside_unwritten(rows, move |write| attempts::finish(write, &attempts, &details, now))
+            .await
     }
 
     async fn release(&self, deliveries: Vec<DeliveryKey>, now: Timestamp) -> Result<()> {
-        self.writer.run(deliveries.len(), move |write| claims::release(write, &deliveries, now)).await
+        let rows = deliveries.len();
+        let release = move |write: &mut Write<'_>| claims::release(write, &deliveries, now);
+        self.writer.run_beside_unwritten(rows, release).await
     }
 
     async fn waiting_lanes(&self) -> Result<Vec<(WebhookKey, Timestamp)>> {
@@ -107,7 +116,7 @@ impl DeliveryStore for SqliteStore {
         tenant: TenantKey,
         delivery: DeliveryKey,
     ) -> Result<Option<(DeliverySummary, Vec<LoggedAttempt>)>> {
-        self.readers.run(move |conn| deliveries::one(conn, tenant, delivery)).await
+        self.read_pending(move |conn| deliveries::one(conn, tenant, delivery)).await
     }
 
     async fn list_deliveries(
@@ -116,7 +125,7 @@ impl DeliveryStore for SqliteStore {
         filter: DeliveryFilter,
         page: Page,
     ) -> Result<Listed<DeliverySummary>> {
-        self.readers.run(move |conn| delivery_list::list(conn, webhook, &filter, page)).await
+        self.read_pending(move |conn| delivery_list::list(conn, webhook, &filter, page)).await
     }
 
     async fn retry_delivery(
@@ -138,7 +147,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn webhook_stats(&self, webhook: WebhookKey, since: Timestamp) -> Result<WebhookStats> {
-        self.readers.run(move |conn| stats::of_webhook(conn, webhook, since)).await
+        self.read_pending(move |conn| stats::of_webhook(conn, webhook, since)).await
     }
 }
 
@@ -302,7 +311,7 @@ impl AccessStore for SqliteStore {
 #[async_trait]
 impl UpkeepStore for SqliteStore {
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<Cleared> {
-        let lanes = self.readers.run(by_hand::orphaned_lanes).await?;
+        let lanes = self.read_pending(by_hand::orphaned_lanes).await?;
         if lanes.is_empty() {
             return Ok(Cleared::default());
         }

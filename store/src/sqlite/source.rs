@@ -1,5 +1,5 @@
-//! A database that is moved somewhere else: nobody else uses it meanwhile, and it
-//! stays as it is.
+//! A database that is moved somewhere else: nobody else uses it meanwhile, and what
+//! it says stays as it is.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::open::{self, ProcessLock};
+use super::unwritten::{self, Unwritten};
 use super::{migrations, sql};
 use crate::OpenError;
 use crate::transfer::rows::{Batch, Checksum, append};
@@ -34,6 +35,7 @@ impl Source {
         let lock = ProcessLock::take(path)?;
         let conn = open::reader(path)?;
         migrations::judge(&conn)?;
+        write_leases(path)?;
         conn.execute_batch("BEGIN")?;
         Ok(Self { conn, _lock: lock })
     }
@@ -156,6 +158,14 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Writes the rows that a server which was killed had not written: they are moved too.
+fn write_leases(path: &Path) -> Result<(), Failure> {
+    let conn = open::writer(path, None)?;
+    let transaction = conn.unchecked_transaction()?;
+    unwritten::recover(&transaction, &Unwritten::default())?;
+    Ok(transaction.commit()?)
 }
 
 impl From<Failure> for TransferError {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::checkpoint::{self, Restart, WakeCheckpoints};
 use super::failure::Failure;
 use super::ledger::{Ledger, Write};
 use super::open::{self, ProcessLock};
-use super::{Options, log_index};
+use super::{Options, log_index, unwritten};
 
 /// Most commands of one transaction, and most that wait.
 const GROUP: usize = 512;
@@ -32,12 +33,15 @@ const IDLE: Duration = Duration::from_secs(1);
 /// transaction fails, its commands are run again one by one.
 trait Command: Send {
     fn rows(&self) -> usize;
+    /// Whether it knows of leases that have no row yet.
+    fn knows_unwritten(&self) -> bool;
     fn run(&mut self, write: &mut Write<'_>) -> Result<(), Failure>;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 struct Task<W, T> {
     rows: usize,
+    knows_unwritten: bool,
     work: W,
     result: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -51,6 +55,10 @@ where
 {
     fn rows(&self) -> usize {
         self.rows
+    }
+
+    fn knows_unwritten(&self) -> bool {
+        self.knows_unwritten
     }
 
     fn run(&mut self, write: &mut Write<'_>) -> Result<(), Failure> {
@@ -74,6 +82,7 @@ fn closed() -> StoreError {
 pub(super) struct Writer {
     queue: Mutex<Option<Sender<Box<dyn Command>>>>,
     room: Arc<Semaphore>,
+    unwritten: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -86,6 +95,7 @@ impl Writer {
         checkpoints: WakeCheckpoints,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel();
+        let unwritten = ledger.unwritten.count();
         let worker = Worker {
             conn: Some(conn),
             ledger,
@@ -100,20 +110,43 @@ impl Writer {
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             room: Arc::new(Semaphore::new(GROUP)),
+            unwritten,
             thread: Mutex::new(Some(thread)),
         })
     }
 
+    /// Whether there are leases that have no row yet.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.unwritten.load(Ordering::Acquire) > 0
+    }
+
     /// Runs `work` in a transaction, and returns once it is durable. `rows` is
-    /// about how many rows it writes.
+    /// about how many rows it writes. Every lease has its row when it begins.
     pub(super) async fn run<T, W>(&self, rows: usize, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Write<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        self.ask(rows, false, work).await
+    }
+
+    /// As [`Self::run`], for work that knows of leases that have no row.
+    pub(super) async fn run_beside_unwritten<T, W>(&self, rows: usize, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Write<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        self.ask(rows, true, work).await
+    }
+
+    async fn ask<T, W>(&self, rows: usize, knows_unwritten: bool, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnMut(&mut Write<'_>) -> Result<T, Failure> + Send + 'static,
     {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
-        let task = Task { rows, work, result: None, reply, _place: place };
+        let task = Task { rows, knows_unwritten, work, result: None, reply, _place: place };
         // The channel itself has no bound, so sending never blocks; the
         // semaphore bounds it.
         self.queue.lock().as_ref().ok_or_else(closed)?.send(Box::new(task)).map_err(|_| closed())?;
@@ -169,10 +202,14 @@ impl Worker {
                 }
                 Next::Idle => {
                     self.stalled = false;
+                    self.write_leases();
                     self.index();
                     self.patience = if self.stalled { IDLE } else { Duration::ZERO };
                 }
-                Next::Closed => break,
+                Next::Closed => {
+                    self.write_leases();
+                    break;
+                }
             }
             self.tend_log();
         }
@@ -182,7 +219,7 @@ impl Worker {
     }
 
     fn next(&self) -> Next {
-        let first = if self.ledger.unindexed() > 0 {
+        let first = if self.ledger.unindexed() > 0 || !self.ledger.unwritten.is_settled() {
             match self.commands.recv_timeout(self.patience) {
                 Err(RecvTimeoutError::Timeout) => return Next::Idle,
                 other => other.ok(),
@@ -202,7 +239,8 @@ impl Worker {
     }
 
     fn run_group(&mut self, mut group: Vec<Box<dyn Command>>) {
-        let outcome = self.transaction(|write| group.iter_mut().try_for_each(|command| command.run(write)));
+        let outcome =
+            self.transaction(|write| group.iter_mut().try_for_each(|command| run(&mut **command, write)));
         match outcome {
             Err(failure) if group.len() > 1 && !failure.concerns_everybody() => self.run_singly(group),
             outcome => answer(group, &outcome.map_err(StoreError::from)),
@@ -214,7 +252,7 @@ impl Worker {
     fn run_singly(&mut self, group: Vec<Box<dyn Command>>) {
         let mut commands = group.into_iter();
         while let Some(mut command) = commands.next() {
-            let outcome = self.transaction(|write| command.run(write));
+            let outcome = self.transaction(|write| run(&mut *command, write));
             let hopeless = outcome.as_ref().is_err_and(Failure::concerns_everybody);
             let outcome = outcome.map_err(StoreError::from);
             command.answer(outcome.clone());
@@ -235,6 +273,9 @@ impl Worker {
         let Some(conn) = &self.conn else { return Err(Failure::Corrupt("no connection".to_owned())) };
         let before = self.ledger.begin();
         let outcome = attempt(conn, &mut self.ledger, work);
+        if outcome.is_ok() {
+            self.ledger.unwritten.commit();
+        }
         if let Err(failure) = &outcome {
             self.ledger.roll_back(before);
             let rolled_back = conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok();
@@ -249,7 +290,11 @@ impl Worker {
     fn reopen(&mut self) -> Result<(), Failure> {
         let max_bytes = self.ledger.max_bytes;
         let conn = open::writer(&self.file.path, max_bytes)?;
-        self.ledger = Ledger::load(&conn, max_bytes)?;
+        let transaction = conn.unchecked_transaction()?;
+        unwritten::recover(&transaction, &self.ledger.unwritten)?;
+        transaction.commit()?;
+        let unwritten = std::mem::take(&mut self.ledger.unwritten).all_written();
+        self.ledger = Ledger { unwritten, ..Ledger::load(&conn, max_bytes)? };
         self.conn = Some(conn);
         Ok(())
     }
@@ -258,6 +303,16 @@ impl Worker {
     fn keep_up(&mut self) {
         while !self.stalled && self.ledger.unindexed() > self.file.options.max_unindexed_events {
             self.index();
+        }
+    }
+
+    /// Writes the leases that have no row while there is nothing else to do.
+    fn write_leases(&mut self) {
+        if !self.ledger.unwritten.is_settled()
+            && let Err(failure) = self.transaction(|write| write.write_leases())
+        {
+            tracing::warn!(?failure, "leases could not be written; that is tried again");
+            self.stalled = true;
         }
     }
 
@@ -282,10 +337,20 @@ fn attempt(
 ) -> Result<(), Failure> {
     super::sql::run(conn, "BEGIN IMMEDIATE", [])?;
     let mut write = Write { conn, ledger };
+    if write.ledger.unwritten.is_long() {
+        write.write_leases()?;
+    }
     work(&mut write)?;
     write.flush_stats()?;
     super::sql::run(conn, "COMMIT", [])?;
     Ok(())
+}
+
+fn run(command: &mut dyn Command, write: &mut Write<'_>) -> Result<(), Failure> {
+    if !command.knows_unwritten() {
+        write.write_leases()?;
+    }
+    command.run(write)
 }
 
 fn answer(group: impl IntoIterator<Item = Box<dyn Command>>, outcome: &Result<(), StoreError>) {

@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use callboard_domain::store::{AccessStore as _, EventStore as _, UpkeepStore as _, WebhookStore as _};
-use callboard_domain::store::{EventFilter, NewEvent, Page, StoreError};
+use callboard_domain::delivery::Outcome;
+use callboard_domain::store::{AccessStore as _, DeliveryStore as _, EventStore as _, UpkeepStore as _};
+use callboard_domain::store::{ClaimRequest, EventFilter, NewEvent, Page, StoreError, WebhookStore as _};
 use callboard_store::OpenError;
 use callboard_store::sqlite::{self, Options, SqliteStore};
 
-use crate::world::{World, at, due, event, new_webhook};
+use crate::world::{World, at, attempt, due, event, leased, new_webhook, nth};
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
     sqlite::open(path, Options::default())
@@ -158,4 +159,46 @@ async fn pruning_gives_space_back() {
     store.prune(at(9_999), 10, 100).await.expect("pruned");
     store.close().await;
     assert!(size() < 3 * 1024 * 1024, "{} bytes are left", size());
+}
+
+/// A copy of the files is what a process leaves that is killed.
+#[tokio::test]
+async fn what_a_killed_process_was_sending_is_due_again_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("callboard.db");
+    let store = Arc::new(open(&path).expect("a database"));
+    let id = "acme".parse().expect("an id");
+    let tenant = store.create_tenant(id, "A".to_owned(), None, at(0)).await.expect("made").expect("new").key;
+    let webhook = store.create_webhook(tenant, new_webhook()).await.expect("a webhook").key;
+    let mut recorded = Vec::new();
+    for name in ["under-way", "delivered", "failed", "released"] {
+        let new = NewEvent { event: event(name).into(), deliveries: leased(webhook) };
+        recorded.extend(store.record_events(tenant, vec![new], at(1)).await.expect("recorded"));
+    }
+    let finished = [
+        attempt(&recorded[1], 0, webhook, 1, Outcome::Delivered, at(2)),
+        attempt(&recorded[2], 0, webhook, 1, Outcome::Retry(at(60)), at(2)),
+    ];
+    store.finish_attempts(Arc::new(finished.to_vec()), at(2)).await.expect("written");
+    store.release(vec![nth(&recorded[3], 0)], at(3)).await.expect("released");
+    let copy = dir.path().join("copy.db");
+    for (from, to) in [("callboard.db", "copy.db"), ("callboard.db-wal", "copy.db-wal")] {
+        std::fs::copy(dir.path().join(from), dir.path().join(to)).expect("a copy");
+    }
+
+    let left = open(&copy).expect("a database");
+    let request = vec![ClaimRequest { webhook, limit: 10, alone: false }];
+    let claims = left.claim_due(request, at(10), usize::MAX).await.expect("a claim");
+    let due: Vec<_> = claims[0].deliveries.iter().map(|one| (one.delivery, one.attempts)).collect();
+    assert_eq!(due, [(nth(&recorded[0], 0), 0), (nth(&recorded[3], 0), 0)]);
+    assert_eq!(claims[0].next_due, Some(at(60)));
+    left.close().await;
+
+    // The living one knows that it is still sending.
+    let request = vec![ClaimRequest { webhook, limit: 10, alone: false }];
+    let claims = store.claim_due(request, at(10), usize::MAX).await.expect("a claim");
+    assert_eq!(claims[0].deliveries.len(), 1, "what was released");
+    let stats = store.webhook_stats(webhook, at(0)).await.expect("counts");
+    assert_eq!((stats.queued, stats.oldest_queued_at), (3, Some(at(1))));
+    store.close().await;
 }
