@@ -43,6 +43,10 @@ keys! {
     DeliveryKey,
     /// Row number of a job.
     JobKey,
+    /// Row number of an entry of the audit log; grows in the order of writing.
+    AuditKey,
+    /// Row number of a portal link.
+    PortalLinkKey,
 }
 
 macro_rules! numbered_ids {
@@ -67,7 +71,12 @@ macro_rules! numbered_ids {
     )+};
 }
 
-numbered_ids! { DeliveryKey => "dlv_", JobKey => "job_" }
+numbered_ids! {
+    DeliveryKey => "dlv_",
+    JobKey => "job_",
+    AuditKey => "aud_",
+    PortalLinkKey => "ptl_",
+}
 
 macro_rules! text_ids {
     ($($(#[$doc:meta])* $name:ident: $check:expr, $reason:literal;)+) => {$(

@@ -5,9 +5,11 @@
 //! happens; [`event`] is one happening; [`webhook`] is who wants to hear of
 //! it; [`matching`] brings the two together; [`delivery`] is what follows,
 //! told in a dialect of [`wire`], signed by [`signing`], repeated by
-//! [`retry`]. [`store`] says what is asked of a database.
+//! [`retry`]. [`audit`] tells who changed what. [`store`] says what is asked of a
+//! database.
 
 pub mod access;
+pub mod audit;
 pub mod catalogue;
 pub mod clock;
 pub mod delivery;
@@ -19,6 +21,7 @@ pub mod id;
 pub mod job;
 pub mod json;
 pub mod matching;
+pub mod portal;
 pub mod resource;
 pub mod retry;
 pub mod signing;

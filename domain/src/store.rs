@@ -4,13 +4,16 @@
 //! no begin and no commit, because databases lock too differently to share
 //! anything finer. When a method that writes returns `Ok`, the change is on
 //! disk and survives a power cut; when it returns an error, nothing changed.
-//! "Not there" is `None`, and so is what belongs to another tenant.
+//! "Not there" is `None`, and so is what belongs to another tenant. What is given
+//! a [`By`] writes its entry of the audit log in the same transaction, if it
+//! changes anything.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::access::{Client, Scopes, Tenant};
+use crate::audit::{By, Change};
 use crate::clock::Timestamp;
 use crate::delivery::{Attempt, DeliverySummary, LoggedAttempt, State, StoredEvent};
 use crate::event::Event;
@@ -20,11 +23,15 @@ use crate::stats::WebhookStats;
 use crate::webhook::{Settings, Status, Webhook};
 use crate::wire::Dialect;
 
+mod audit;
 mod jobs;
 mod nodes;
+mod portal;
 
+pub use audit::AuditStore;
 pub use jobs::{JobStore, Late, NewReplay, Undelivered};
 pub use nodes::{Node, NodeStore, Signal};
+pub use portal::{NewPortalLink, PortalStore};
 
 /// Why the database did not do it. The text is for operators, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,12 +49,28 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Everything a database has to offer.
 pub trait Store:
-    EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + NodeStore
+    EventStore
+    + DeliveryStore
+    + WebhookStore
+    + AccessStore
+    + JobStore
+    + UpkeepStore
+    + NodeStore
+    + AuditStore
+    + PortalStore
 {
 }
 
-impl<T: EventStore + DeliveryStore + WebhookStore + AccessStore + JobStore + UpkeepStore + NodeStore> Store
-    for T
+impl<T> Store for T where
+    T: EventStore
+        + DeliveryStore
+        + WebhookStore
+        + AccessStore
+        + JobStore
+        + UpkeepStore
+        + NodeStore
+        + AuditStore
+        + PortalStore
 {
 }
 
@@ -170,6 +193,15 @@ pub trait EventStore: Send + Sync {
         events: Vec<NewEvent>,
         now: Timestamp,
     ) -> Result<Vec<Recorded>, RecordError>;
+
+    /// Like [`Self::record_events`] with one event that somebody asked for by hand:
+    /// `audited` is by whom, and what the audit log says of it.
+    async fn record_by_hand(
+        &self,
+        tenant: TenantKey,
+        event: NewEvent,
+        audited: (By, Change),
+    ) -> Result<Recorded, RecordError>;
 
     /// One event by its public id.
     async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>>;
@@ -315,7 +347,7 @@ pub trait DeliveryStore: Send + Sync {
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>>;
 
     /// Calls one delivery off: a pending or waiting one becomes cancelled. One
@@ -324,7 +356,7 @@ pub trait DeliveryStore: Send + Sync {
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>>;
 
     /// What happened to a webhook's deliveries since `since`, by the hour.
@@ -345,8 +377,6 @@ pub struct NewWebhook {
     /// What tells receivers of the OpenTicket dialect which webhook is calling;
     /// no other webhook of the deployment may have it.
     pub nonce: Option<String>,
-    /// When it is made.
-    pub now: Timestamp,
 }
 
 /// Which webhooks of one dialect to list, as a numbered page of them.
@@ -387,7 +417,7 @@ pub enum Edited {
 #[async_trait]
 pub trait WebhookStore: Send + Sync {
     /// Makes a webhook.
-    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook>;
+    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook, by: By) -> Result<Webhook>;
 
     /// Edits a webhook that is still at `revision`.
     async fn update_webhook(
@@ -396,10 +426,11 @@ pub trait WebhookStore: Send + Sync {
         id: WebhookId,
         revision: i64,
         edit: WebhookEdit,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<Edited>>;
 
-    /// Disables a webhook because its receiver asks for it or fails too long;
+    /// Disables a webhook because its receiver asks for it or fails too long, which
+    /// the audit log says that Callboard itself did;
     /// `None` when it is disabled already, or deleted. The next edit of its
     /// status by hand clears the reason.
     async fn disable_webhook(
@@ -418,12 +449,7 @@ pub trait WebhookStore: Send + Sync {
     /// Deletes a webhook: it is gone from every method of this port but
     /// [`Self::webhook_or_deleted`], while its log stays until retention takes it. What waits is cancelled later, by
     /// [`UpkeepStore::cancel_orphans`].
-    async fn delete_webhook(
-        &self,
-        tenant: TenantKey,
-        id: WebhookId,
-        now: Timestamp,
-    ) -> Result<Option<WebhookKey>>;
+    async fn delete_webhook(&self, tenant: TenantKey, id: WebhookId, by: By) -> Result<Option<WebhookKey>>;
 
     /// One webhook.
     async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>>;
@@ -451,8 +477,8 @@ pub trait WebhookStore: Send + Sync {
         tenant: TenantKey,
         id: WebhookId,
         secret: Secret,
-        now: Timestamp,
         overlap_until: Timestamp,
+        by: By,
     ) -> Result<Option<Webhook>>;
 }
 
@@ -467,8 +493,6 @@ pub struct NewClient {
     pub secret_digest: [u8; 32],
     /// The most that its tokens may do.
     pub scopes: Scopes,
-    /// When it is made.
-    pub now: Timestamp,
 }
 
 /// Tenants, clients, and what the deployment keeps to itself.
@@ -480,7 +504,7 @@ pub trait AccessStore: Send + Sync {
         id: TenantId,
         name: String,
         retention_seconds: Option<u32>,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<Tenant>>;
 
     /// Changes a tenant's name and retention.
@@ -489,6 +513,7 @@ pub trait AccessStore: Send + Sync {
         id: &TenantId,
         name: String,
         retention_seconds: Option<u32>,
+        by: By,
     ) -> Result<Option<Tenant>>;
 
     /// One tenant by its public id.
@@ -501,7 +526,7 @@ pub trait AccessStore: Send + Sync {
     async fn list_tenants(&self, page: Page) -> Result<Listed<Tenant>>;
 
     /// Makes a client.
-    async fn create_client(&self, tenant: TenantKey, client: NewClient) -> Result<Client>;
+    async fn create_client(&self, tenant: TenantKey, client: NewClient, by: By) -> Result<Client>;
 
     /// One client, of whatever tenant.
     async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
@@ -515,10 +540,11 @@ pub trait AccessStore: Send + Sync {
         tenant: TenantKey,
         id: &ClientId,
         enabled: bool,
+        by: By,
     ) -> Result<Option<Client>>;
 
     /// Deletes a client; false when there was none.
-    async fn delete_client(&self, tenant: TenantKey, id: &ClientId) -> Result<bool>;
+    async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool>;
 
     /// The deployment's own value of this name: the stored one, or `value`,
     /// which is stored if there is none. The flag says whether it was stored now.

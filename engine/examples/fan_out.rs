@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, SystemClock};
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::{Event, read_events};
@@ -47,7 +48,8 @@ async fn main() -> Outcome<()> {
     let path = Path::new(&directory).join("fan_out.db");
     let store = callboard_store::open(&format!("sqlite:{}", path.display())).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let tenant = store.create_tenant("bench".parse()?, "Bench".to_owned(), None, clock.now()).await?;
+    let tenant =
+        store.create_tenant("bench".parse()?, "Bench".to_owned(), None, By::system(clock.now())).await?;
     let tenant = tenant.ok_or("fan_out.db exists already; choose an empty directory")?.key;
     let mut made = Vec::new();
     for seed in 0..webhooks {
@@ -144,8 +146,8 @@ async fn webhook(store: &dyn Store, tenant: TenantKey, seed: u64, clock: &dyn Cl
     let id = WebhookId::generate(now, &mut rng);
     let secret = Secret::generate(settings.signature, &mut rng);
     let nonce = Some(openticket::nonce(&mut rng));
-    let new = NewWebhook { id, settings, status: Status::Active, secret, nonce, now };
-    Ok(store.create_webhook(tenant, new).await?)
+    let new = NewWebhook { id, settings, status: Status::Active, secret, nonce };
+    Ok(store.create_webhook(tenant, new, By::system(now)).await?)
 }
 
 /// Processor time of this process so far, of all its threads.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::event;
 use callboard_domain::event_type::Operational;
 use callboard_domain::id::{DeliveryKey, EventId, JobKey, TenantKey, WebhookKey};
@@ -17,9 +18,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the store can't do it.
-    pub async fn retry(self: &Arc<Self>, tenant: TenantKey, delivery: DeliveryKey) -> Result<Option<ByHand>> {
-        let now = self.clock.now();
-        let done = self.store.retry_delivery(tenant, delivery, now).await?;
+    pub async fn retry(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        delivery: DeliveryKey,
+        by: By,
+    ) -> Result<Option<ByHand>> {
+        let now = by.at;
+        let done = self.store.retry_delivery(tenant, delivery, by).await?;
         if let Some(ByHand::Done(webhook)) = done {
             self.note_stored(webhook, now);
         }
@@ -34,15 +40,16 @@ impl Engine {
         self: &Arc<Self>,
         tenant: TenantKey,
         delivery: DeliveryKey,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        let now = self.clock.now();
-        let mut done = self.store.cancel_delivery(tenant, delivery, now).await?;
+        let now = by.at;
+        let mut done = self.store.cancel_delivery(tenant, delivery, by.clone()).await?;
         if let Some(ByHand::OnItsWay) = done
             && self.lanes.all().iter().any(|lane| lane.remove(delivery))
         {
             // It only waited here, so it can be given back, and then called off.
             self.store.release(vec![delivery], now).await?;
-            done = self.store.cancel_delivery(tenant, delivery, now).await?;
+            done = self.store.cancel_delivery(tenant, delivery, by).await?;
         }
         if let Some(ByHand::Done(webhook)) = done {
             if let Some(lane) = self.lanes.get(webhook) {
@@ -64,6 +71,7 @@ impl Engine {
         self: &Arc<Self>,
         tenant: TenantKey,
         webhook: WebhookKey,
+        by: By,
     ) -> Result<Option<Published>, StoreError> {
         let Some(target) = self.registry.target(webhook).await?.filter(|target| target.tenant() == tenant)
         else {
@@ -73,7 +81,8 @@ impl Engine {
         let id = EventId::generate(now, &mut *self.rng.lock());
         let about = health::subject(&target.webhook);
         let ping = event::operational(id, Operational::WebhookPing, about, &serde_json::json!({}), now);
-        let recorded = publish::record(Arc::clone(self), tenant, vec![ping], vec![vec![target]]);
+        let audited = (by, Change::pinged(target.webhook.id));
+        let recorded = publish::record_by_hand(Arc::clone(self), tenant, ping, vec![target], audited);
         match Uncancelled::new(recorded).await {
             Ok(mut published) => Ok(published.pop()),
             Err(RecordError::Store(error)) => Err(error),
@@ -85,7 +94,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the store can't do it.
-    pub async fn stop_job(&self, tenant: TenantKey, job: JobKey) -> Result<Option<Job>> {
-        self.store.end_job(tenant, job, JobState::Stopped, self.clock.now()).await
+    pub async fn stop_job(&self, tenant: TenantKey, job: JobKey, by: By) -> Result<Option<Job>> {
+        self.store.end_job(tenant, job, JobState::Stopped, by).await
     }
 }

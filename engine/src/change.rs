@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
@@ -20,9 +21,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the store can't do it.
-    pub async fn create_webhook(self: &Arc<Self>, tenant: TenantKey, new: NewWebhook) -> Result<Webhook> {
+    pub async fn create_webhook(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        new: NewWebhook,
+        by: By,
+    ) -> Result<Webhook> {
         let engine = Arc::clone(self);
-        let create = async move { engine.store.create_webhook(tenant, new).await };
+        let create = async move { engine.store.create_webhook(tenant, new, by).await };
         self.obeyed(tenant, create, |made| Some(made.key)).await
     }
 
@@ -36,10 +42,10 @@ impl Engine {
         id: WebhookId,
         revision: i64,
         edit: WebhookEdit,
+        by: By,
     ) -> Result<Option<Edited>> {
         let engine = Arc::clone(self);
-        let now = self.clock.now();
-        let update = async move { engine.store.update_webhook(tenant, id, revision, edit, now).await };
+        let update = async move { engine.store.update_webhook(tenant, id, revision, edit, by).await };
         self.obeyed(tenant, update, |edited| match edited {
             Some(Edited::Done(webhook)) => Some(webhook.key),
             Some(Edited::Stale) | None => None,
@@ -51,10 +57,9 @@ impl Engine {
     ///
     /// # Errors
     /// When the store can't do it.
-    pub async fn delete_webhook(self: &Arc<Self>, tenant: TenantKey, id: WebhookId) -> Result<bool> {
+    pub async fn delete_webhook(self: &Arc<Self>, tenant: TenantKey, id: WebhookId, by: By) -> Result<bool> {
         let engine = Arc::clone(self);
-        let now = self.clock.now();
-        let delete = async move { engine.store.delete_webhook(tenant, id, now).await };
+        let delete = async move { engine.store.delete_webhook(tenant, id, by).await };
         let deleted = self.obeyed(tenant, delete, |deleted| *deleted).await?;
         Ok(deleted.is_some())
     }
@@ -70,10 +75,10 @@ impl Engine {
         id: WebhookId,
         secret: Secret,
         overlap_until: Timestamp,
+        by: By,
     ) -> Result<Option<Webhook>> {
         let engine = Arc::clone(self);
-        let now = self.clock.now();
-        let rotate = async move { engine.store.rotate_secret(tenant, id, secret, now, overlap_until).await };
+        let rotate = async move { engine.store.rotate_secret(tenant, id, secret, overlap_until, by).await };
         self.obeyed(tenant, rotate, |rotated| rotated.as_ref().map(|webhook| webhook.key)).await
     }
 

@@ -1,8 +1,9 @@
-//! What goes on behind: retention, orphans, jobs, idle lanes and connections.
+//! What goes on behind: retention, orphans, ended portal sessions, jobs, idle lanes and connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use callboard_domain::clock::Timestamp;
 use callboard_domain::store::Result;
 
 use crate::jobs::{self, Standing};
@@ -15,6 +16,12 @@ const ORPHANS: usize = 250;
 /// Most events that one step deletes. Each may have many deliveries, whose rows
 /// go with it.
 const PRUNED: usize = 40;
+
+/// Most entries of the audit log, sessions and portal links that one step deletes.
+const FORGOTTEN: usize = 500;
+
+/// How long a portal link is still listed that has ended.
+const ENDED_LINKS: Duration = Duration::from_hours(30 * 24);
 
 /// How long the janitor rests when there is nothing to do.
 const REST: Duration = Duration::from_secs(10);
@@ -46,8 +53,16 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Standing> {
     let jobs = jobs::step(engine).await;
     let mut more = engine.store.cancel_orphans(ORPHANS, now).await?.more;
     more |= engine.store.prune(now, engine.options.retention_seconds, PRUNED).await?.more;
+    let audit_kept = Duration::from_secs(engine.options.audit_retention_seconds.into());
+    more |= engine.store.prune_audit(before(now, audit_kept), FORGOTTEN).await?.more;
+    more |= engine.store.prune_portal(now, before(now, ENDED_LINKS), FORGOTTEN).await?.more;
     let jobs = jobs?;
     Ok(Standing { more: more || jobs.more, ..jobs })
+}
+
+/// The time that is so long ago.
+fn before(now: Timestamp, long: Duration) -> Timestamp {
+    now.checked_sub(long).unwrap_or(Timestamp::MIN)
 }
 
 /// Releases deliveries whose attempt ended without an outcome.

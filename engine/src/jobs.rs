@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
@@ -66,9 +67,9 @@ impl Engine {
         tenant: TenantKey,
         webhook: WebhookKey,
         rate_per_second: Option<f64>,
+        by: By,
     ) -> Result<Job> {
-        let now = self.clock.now();
-        let job = self.store.create_retry_job(tenant, webhook, rate_per_second, now).await?;
+        let job = self.store.create_retry_job(tenant, webhook, rate_per_second, by).await?;
         self.jobs_changed.notify_one();
         Ok(job)
     }
@@ -84,11 +85,12 @@ impl Engine {
         webhook: WebhookKey,
         selection: Selection,
         rate_per_second: Option<f64>,
+        by: By,
     ) -> Result<Job> {
         let range = self.store.range_of(selection.clone()).await?;
         let counted = count(self, (tenant, webhook), &selection, range, COUNTED_AT_ONCE).await?;
         let replay = NewReplay { selection, range, counted, rate_per_second };
-        let job = self.store.create_replay_job(tenant, webhook, replay, self.clock.now()).await?;
+        let job = self.store.create_replay_job(tenant, webhook, replay, by).await?;
         self.jobs_changed.notify_one();
         Ok(job)
     }

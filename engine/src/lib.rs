@@ -81,6 +81,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// How long events are kept, where their tenant does not say.
     pub retention_seconds: u32,
+    /// How long entries of the audit log are kept.
+    pub audit_retention_seconds: u32,
     /// How long a webhook may do nothing but fail before it is disabled.
     pub disable_after: Duration,
     /// The first wait of retries that double.
@@ -96,6 +98,7 @@ impl Default for Options {
             queue_memory: 64 * 1024 * 1024,
             max_in_flight: 4_096,
             retention_seconds: 7 * 24 * 60 * 60,
+            audit_retention_seconds: 365 * 24 * 60 * 60,
             disable_after: Duration::from_hours(5 * 24),
             openticket_retry_base: Duration::from_secs(30),
             public_url: "http://127.0.0.1:8080".to_owned(),

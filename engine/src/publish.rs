@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::Event;
@@ -127,14 +128,41 @@ pub(crate) async fn record(
     events: Vec<Event>,
     targets: Vec<Vec<Arc<Target>>>,
 ) -> Result<Vec<Published>, RecordError> {
+    record_planned(engine, tenant, events, targets, None).await
+}
+
+/// Records one event that somebody asked for by hand, and goes on as [`record`]
+/// does.
+pub(crate) async fn record_by_hand(
+    engine: Arc<Engine>,
+    tenant: TenantKey,
+    event: Event,
+    targets: Vec<Arc<Target>>,
+    audited: (By, Change),
+) -> Result<Vec<Published>, RecordError> {
+    record_planned(engine, tenant, vec![event], vec![targets], Some(audited)).await
+}
+
+async fn record_planned(
+    engine: Arc<Engine>,
+    tenant: TenantKey,
+    events: Vec<Event>,
+    targets: Vec<Vec<Arc<Target>>>,
+    audited: Option<(By, Change)>,
+) -> Result<Vec<Published>, RecordError> {
     let planned: Vec<Planned> = events
         .into_iter()
         .zip(targets)
         .map(|(event, targets)| Planned::new(&engine, event, &targets))
         .collect();
     let now = engine.clock.now();
-    let to_record = planned.iter().map(Planned::to_record).collect();
-    let recorded = match engine.store.record_events(tenant, to_record, now).await {
+    let recorded = if let (Some(audited), [one]) = (audited, &*planned) {
+        engine.store.record_by_hand(tenant, one.to_record(), audited).await.map(|one| vec![one])
+    } else {
+        let to_record = planned.iter().map(Planned::to_record).collect();
+        engine.store.record_events(tenant, to_record, now).await
+    };
+    let recorded = match recorded {
         Ok(recorded) => recorded,
         Err(error) => {
             for planned in &planned {

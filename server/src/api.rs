@@ -16,6 +16,7 @@ mod oauth;
 mod openticket;
 mod page;
 mod patience;
+mod portal;
 mod problem;
 mod read;
 mod serve;
@@ -43,6 +44,7 @@ fn router(state: State) -> Router {
     native
         .layer(Extension(document))
         .method_not_allowed_fallback(method_not_allowed)
+        .merge(portal::routes())
         .merge(viagogo::speaking(viagogo.method_not_allowed_fallback(method_not_allowed), &state))
         .merge(openticket::speaking(openticket.method_not_allowed_fallback(method_not_allowed)))
         .fallback(nothing_here)

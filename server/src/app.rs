@@ -73,6 +73,7 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,
         max_in_flight: settings.delivery.max_in_flight,
         retention_seconds: settings.retention_seconds(),
+        audit_retention_seconds: settings.audit_retention_seconds(),
         disable_after: settings.disable_after(),
         openticket_retry_base: settings.retry_base(),
         public_url: settings.public_url().unwrap_or_else(|| own_url.clone()),

@@ -127,6 +127,8 @@ pub struct Delivery {
 pub struct Retention {
     /// Days that events and attempts are kept, where their tenant does not say.
     pub days: f64,
+    /// Days that entries of the audit log are kept.
+    pub audit_days: f64,
 }
 
 /// Access tokens.
@@ -191,7 +193,7 @@ impl Default for Settings {
                 max_in_flight: 4_096,
                 disable_after_days: 5.0,
             },
-            retention: Retention { days: 7.0 },
+            retention: Retention { days: 7.0, audit_days: 365.0 },
             oauth: Oauth { token_seconds: 3_600 },
             openticket: OpenTicket { retry_base_seconds: 30.0 },
             viagogo: Viagogo { require_https: false, require_user_agent: false },
@@ -272,6 +274,9 @@ impl Settings {
         if days(self.retention.days).is_none() {
             return wrong("retention.days", "a number of days above 0, and at most 3650");
         }
+        if days(self.retention.audit_days).is_none() {
+            return wrong("retention.audit_days", "a number of days above 0, and at most 3650");
+        }
         if !(60..=86_400).contains(&self.oauth.token_seconds) {
             return wrong("oauth.token_seconds", "from 60 to 86400");
         }
@@ -290,7 +295,13 @@ impl Settings {
     /// How long events are kept, in seconds.
     #[must_use]
     pub fn retention_seconds(&self) -> u32 {
-        days(self.retention.days).map_or(u32::MAX, |kept| u32::try_from(kept.as_secs()).unwrap_or(u32::MAX))
+        seconds(self.retention.days)
+    }
+
+    /// How long entries of the audit log are kept, in seconds.
+    #[must_use]
+    pub fn audit_retention_seconds(&self) -> u32 {
+        seconds(self.retention.audit_days)
     }
 
     /// The first wait of retries that double.
@@ -322,6 +333,10 @@ fn is_base(text: &str) -> bool {
             && url.query().is_none()
             && url.fragment().is_none()
     })
+}
+
+fn seconds(of_days: f64) -> u32 {
+    days(of_days).map_or(u32::MAX, |kept| u32::try_from(kept.as_secs()).unwrap_or(u32::MAX))
 }
 
 fn days(days: f64) -> Option<Duration> {

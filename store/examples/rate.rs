@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, SystemClock, Timestamp};
 use callboard_domain::delivery::{Attempt, AttemptDetail, Outcome, Timings};
 use callboard_domain::event::{Event, Subject};
@@ -26,7 +27,8 @@ async fn main() -> Outcomes<()> {
     let (deliveries, seconds, writers) = (number(1)?, number(10)?, number(64)?);
     let store: Arc<dyn Store> = callboard_store::open(&url).await?;
     let clock = Arc::new(SystemClock::new());
-    let tenant = store.create_tenant("bench".parse()?, "Bench".to_owned(), None, clock.now()).await?;
+    let tenant =
+        store.create_tenant("bench".parse()?, "Bench".to_owned(), None, By::system(clock.now())).await?;
     let tenant = tenant.ok_or("the database is in use already; choose an empty one")?.key;
     let mut webhooks = Vec::new();
     for seed in 0..deliveries {
@@ -84,8 +86,8 @@ async fn webhook(store: &dyn Store, tenant: TenantKey, seed: u64, now: Timestamp
     let (settings, _) = read_settings(text, None).map_err(|faults| format!("{faults:?}"))?;
     let secret = Secret::generate(Scheme::Hmac, &mut rng);
     let id = WebhookId::generate(now, &mut rng);
-    let new = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
-    Ok(store.create_webhook(tenant, new).await?.key)
+    let new = NewWebhook { id, settings, status: Status::Active, secret, nonce: None };
+    Ok(store.create_webhook(tenant, new, By::system(now)).await?.key)
 }
 
 async fn record(

@@ -5,7 +5,7 @@
 //! transaction of a few round trips; everything else has a transaction of its own
 //! (`transaction`). What a transaction does is in one file a subject: `events`,
 //! `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`, `jobs`,
-//! `retention`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
+//! `retention`, `audit`, `portal`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
 //! `replay`, `missing`, `stream` and `stats`. `nodes` keeps the lease of this
 //! process, `signals` hears of the others, and `partitions` makes room. `ports` and
 //! `job_port` are where all of it meets the traits. `target` is a database that
@@ -13,6 +13,7 @@
 
 mod access;
 mod attempts;
+mod audit;
 mod batches;
 mod by_hand;
 mod chains;
@@ -32,6 +33,7 @@ mod open;
 mod partitions;
 #[cfg(test)]
 mod plans;
+mod portal;
 mod ports;
 mod quantities;
 mod replay;

@@ -6,11 +6,13 @@ use callboard_domain::store::{Listed, Page};
 use callboard_domain::webhook::{Settings, Status, read_settings};
 
 pub(crate) mod attempts;
+pub(crate) mod audit;
 pub(crate) mod counts;
 pub(crate) mod deliveries;
 pub(crate) mod jobs;
 pub(crate) mod looked;
 pub(crate) mod packed;
+pub(crate) mod portal;
 pub(crate) mod webhooks;
 
 /// A row that can't be understood; the text says what of it.

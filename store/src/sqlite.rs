@@ -3,7 +3,7 @@
 //! `writer` collects what is asked for at the same time into one
 //! transaction, so that one fsync makes all of it durable. What a transaction
 //! does is in one file a subject: `events`, `echoes`, `claims`, `attempts`,
-//! `by_hand`, `webhooks`, `access`, `jobs`, `retention`; what only reads, in
+//! `by_hand`, `webhooks`, `access`, `jobs`, `retention`, `audit`, `portal`; what only reads, in
 //! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing` and `stats`.
 //! `log_index` keeps two indexes behind the events, because keeping them within
 //! the transaction would cost half the rate. `ports` and `job_port` are where all
@@ -12,6 +12,7 @@
 
 mod access;
 mod attempts;
+mod audit;
 mod backup;
 mod by_hand;
 mod chains;
@@ -32,6 +33,7 @@ mod missing;
 mod open;
 #[cfg(test)]
 mod plans;
+mod portal;
 mod ports;
 mod quantities;
 mod readers;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Listed, Page, Result};
+use crate::audit::By;
 use crate::clock::Timestamp;
 use crate::delivery::StoredEvent;
 use crate::id::{EventKey, JobKey, TenantKey, WebhookKey};
@@ -58,7 +59,7 @@ pub trait JobStore: Send + Sync {
         tenant: TenantKey,
         webhook: WebhookKey,
         rate_per_second: Option<f64>,
-        now: Timestamp,
+        by: By,
     ) -> Result<Job>;
 
     /// Starts a replay, oldest first. While another replay of the webhook is
@@ -68,7 +69,7 @@ pub trait JobStore: Send + Sync {
         tenant: TenantKey,
         webhook: WebhookKey,
         replay: NewReplay,
-        now: Timestamp,
+        by: By,
     ) -> Result<Job>;
 
     /// What lies within the times of a selection, up to the newest there is now.
@@ -125,11 +126,5 @@ pub trait JobStore: Send + Sync {
     async fn add_late(&self, job: JobKey, late: Late, now: Timestamp) -> Result<Option<Job>>;
 
     /// Ends a running job as `state`; `None` when there is no such job.
-    async fn end_job(
-        &self,
-        tenant: TenantKey,
-        job: JobKey,
-        state: JobState,
-        now: Timestamp,
-    ) -> Result<Option<Job>>;
+    async fn end_job(&self, tenant: TenantKey, job: JobKey, state: JobState, by: By) -> Result<Option<Job>>;
 }

@@ -90,7 +90,7 @@ async fn what_waits_for_the_place_of_a_cancelled_delivery_gets_it() {
     let in_the_store = world.publish("in-the-store").await.first_delivery;
     // There is no room for it, and nobody looks again by themselves.
     world.engine.step().await.unwrap();
-    world.engine.cancel(world.tenant, in_the_lane).await.unwrap();
+    world.engine.cancel(world.tenant, in_the_lane, world.by()).await.unwrap();
     gate.open_wide();
     world.until(in_the_store, State::Delivered).await;
     assert_eq!(world.state(in_the_lane).await, State::Cancelled);
@@ -167,10 +167,10 @@ async fn a_tenant_whose_receivers_are_silent_leaves_room_for_others() {
     }
     assert_eq!(world.engine.load(), (36, 4), "half of the places, and no more");
     let other = "other".parse().unwrap();
-    let other = world.store.create_tenant(other, "Other".to_owned(), None, world.clock.now()).await;
+    let other = world.store.create_tenant(other, "Other".to_owned(), None, world.by()).await;
     let other = other.unwrap().unwrap().key;
     let new = world.new_webhook(&format!(r#"{{"url": "{}", "events": ["*"]}}"#, healthy.url()));
-    world.engine.create_webhook(other, new).await.unwrap();
+    world.engine.create_webhook(other, new, world.by()).await.unwrap();
     for number in 0..20 {
         world.publish_for(other, &format!("e{number}")).await;
         healthy.arrived().await;
@@ -190,7 +190,8 @@ async fn a_paused_webhook_hears_and_gets_everything_when_it_is_resumed() {
     let mut webhook = world.webhook(&gate, "").await;
     for status in [Status::Paused, Status::Active] {
         let edit = WebhookEdit { settings: webhook.settings.clone(), status, secret: None };
-        let edited = world.engine.update_webhook(world.tenant, webhook.id, webhook.revision, edit).await;
+        let edited =
+            world.engine.update_webhook(world.tenant, webhook.id, webhook.revision, edit, world.by()).await;
         let Some(Edited::Done(edited)) = edited.unwrap() else { panic!("it was edited") };
         webhook = *edited;
         if status == Status::Paused {
@@ -217,7 +218,7 @@ async fn a_change_is_obeyed_also_when_its_caller_hangs_up() {
     let world = World::start(&database, Options::default()).await;
     assert_eq!(world.publish("before").await.deliveries, 0, "the tenant is in memory");
     let new = world.new_webhook(&format!(r#"{{"url": "{}", "events": ["*"]}}"#, gate.url()));
-    let mut made = Box::pin(world.engine.create_webhook(world.tenant, new));
+    let mut made = Box::pin(world.engine.create_webhook(world.tenant, new, world.by()));
     assert!(made.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(made);
     let heard = async {

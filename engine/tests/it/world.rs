@@ -1,6 +1,7 @@
 //! A running engine on a database of its own, with a clock that stands still.
 
 use crate::gate::Gate;
+use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, ManualClock};
 use callboard_domain::delivery::State;
 use callboard_domain::event::read_events;
@@ -42,7 +43,7 @@ impl World {
         let rng = Box::new(StdRng::seed_from_u64(1));
         let engine = Engine::new(Arc::clone(&store), clock.clone(), rng, client, options);
         let id = "acme".parse().unwrap();
-        let made = store.create_tenant(id, "Acme".to_owned(), None, clock.now()).await.unwrap();
+        let made = store.create_tenant(id, "Acme".to_owned(), None, By::system(clock.now())).await.unwrap();
         let tenant = match made {
             Some(tenant) => tenant.key,
             None => store.tenant(&"acme".parse().unwrap()).await.unwrap().unwrap().key,
@@ -57,7 +58,12 @@ impl World {
     }
 
     pub(crate) async fn make(&self, text: &str) -> Webhook {
-        self.engine.create_webhook(self.tenant, self.new_webhook(text)).await.unwrap()
+        self.engine.create_webhook(self.tenant, self.new_webhook(text), self.by()).await.unwrap()
+    }
+
+    /// What Callboard itself does now.
+    pub(crate) fn by(&self) -> By {
+        By::system(self.clock.now())
     }
 
     pub(crate) fn new_webhook(&self, text: &str) -> NewWebhook {
@@ -66,7 +72,7 @@ impl World {
         let mut rng = StdRng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed));
         let secret = Secret::generate(settings.signature, &mut rng);
         let id = WebhookId::generate(now, &mut rng);
-        NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now }
+        NewWebhook { id, settings, status: Status::Active, secret, nonce: None }
     }
 
     pub(crate) async fn publish(&self, id: &str) -> Published {

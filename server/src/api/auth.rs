@@ -2,6 +2,7 @@
 //! to the data, so that no handler can reach it without naming its scope.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use callboard_domain::access::{Scope, Scopes, Tenant};
+use callboard_domain::audit::{Actor, By};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{ClientId, TenantId};
 use callboard_domain::store::Store;
@@ -16,6 +18,7 @@ use callboard_engine::Engine;
 use rand::Rng;
 
 use super::problem::Problem;
+use super::serve::PeerAddress;
 use super::state::{Inner, State};
 
 /// The header by which the operator names a tenant.
@@ -61,12 +64,15 @@ pub struct Granted<S: Needed> {
     /// Whose data it is.
     pub tenant: Arc<Tenant>,
     scopes: Scopes,
+    actor: Actor,
+    address: Option<IpAddr>,
     scope: PhantomData<S>,
 }
 
 /// Access to the whole deployment, for its operator.
 pub struct Operator {
     inner: Arc<Inner>,
+    address: Option<IpAddr>,
 }
 
 impl Operator {
@@ -75,9 +81,9 @@ impl Operator {
         &*self.inner.store
     }
 
-    /// The time of day.
-    pub fn now(&self) -> Timestamp {
-        self.inner.clock.now()
+    /// Who is asking, from where and when, for the audit log.
+    pub fn by(&self) -> By {
+        By { actor: Actor::Operator, address: self.address, at: self.inner.clock.now() }
     }
 }
 
@@ -92,6 +98,11 @@ impl<S: Needed> Granted<S> {
         self.inner.clock.now()
     }
 
+    /// Who is asking, from where and when, for the audit log.
+    pub fn by(&self) -> By {
+        By { actor: self.actor.clone(), address: self.address, at: self.now() }
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
@@ -100,6 +111,11 @@ impl<S: Needed> Granted<S> {
     /// Whether the caller has another scope too.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(scope)
+    }
+
+    /// What the caller may do.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
     }
 
     /// The first wait of retries that double.
@@ -126,7 +142,7 @@ impl<S: Needed> Granted<S> {
 /// Who is asking.
 enum Caller {
     Operator,
-    Client { tenant: Arc<Tenant>, scopes: Scopes },
+    Client { tenant: Arc<Tenant>, scopes: Scopes, actor: Actor },
 }
 
 async fn caller(parts: &Parts, inner: &Inner) -> Result<Caller, Problem> {
@@ -149,7 +165,9 @@ async fn caller(parts: &Parts, inner: &Inner) -> Result<Caller, Problem> {
         client.filter(|client| client.enabled && client.tenant == bearer.tenant).ok_or_else(refused)?;
     let tenant = inner.directory.tenant_by_key(client.tenant).await?.ok_or_else(refused)?;
     // What was taken from the client since counts at once.
-    Ok(Caller::Client { tenant, scopes: bearer.scopes.intersection(client.scopes) })
+    let scopes = bearer.scopes.intersection(client.scopes);
+    let actor = Actor::Client { id: client.id.clone(), name: client.name.clone() };
+    Ok(Caller::Client { tenant, scopes, actor })
 }
 
 impl<S: Needed> FromRequestParts<State> for Granted<S> {
@@ -157,15 +175,25 @@ impl<S: Needed> FromRequestParts<State> for Granted<S> {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let inner = Arc::clone(&state.inner);
-        let (tenant, scopes) = match caller(parts, &inner).await? {
+        let address = address(parts);
+        let (tenant, scopes, actor) = match caller(parts, &inner).await? {
             Caller::Client { scopes, .. } if !scopes.contains(S::SCOPE) => {
                 return Err(Problem::lacks(S::SCOPE));
             }
-            Caller::Client { tenant, scopes } => (tenant, scopes),
-            Caller::Operator => (inner.directory.tenant_or_make(named_tenant(parts)?).await?, Scopes::all()),
+            Caller::Client { tenant, scopes, actor } => (tenant, scopes, actor),
+            Caller::Operator => {
+                let by = By { actor: Actor::Operator, address, at: inner.clock.now() };
+                let tenant = inner.directory.tenant_or_make(named_tenant(parts)?, by).await?;
+                (tenant, Scopes::all(), Actor::Operator)
+            }
         };
-        Ok(Self { inner, tenant, scopes, scope: PhantomData })
+        Ok(Self { inner, tenant, scopes, actor, address, scope: PhantomData })
     }
+}
+
+/// Where a request comes from.
+pub(super) fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip())
 }
 
 fn named_tenant(parts: &Parts) -> Result<TenantId, Problem> {
@@ -180,7 +208,7 @@ impl FromRequestParts<State> for Operator {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let inner = Arc::clone(&state.inner);
         match caller(parts, &inner).await? {
-            Caller::Operator => Ok(Self { inner }),
+            Caller::Operator => Ok(Self { inner, address: address(parts) }),
             Caller::Client { .. } => Err(Problem::operator_only()),
         }
     }

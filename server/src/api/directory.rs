@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_domain::access::{Client, Tenant};
-use callboard_domain::clock::Clock;
+use callboard_domain::audit::By;
+use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Result, Store};
 use parking_lot::RwLock;
@@ -40,14 +41,19 @@ impl Directory {
         }
     }
 
-    /// A tenant, made if there is none.
-    pub(crate) async fn tenant_or_make(&self, id: TenantId) -> Result<Arc<Tenant>> {
+    /// The time of day.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A tenant, made by whoever asks if there is none.
+    pub(crate) async fn tenant_or_make(&self, id: TenantId, by: By) -> Result<Arc<Tenant>> {
         if let Some(tenant) = self.remembered(&self.tenants, &id) {
             return Ok(tenant);
         }
         let mut found = self.store.tenant(&id).await?;
         if found.is_none() {
-            let made = self.store.create_tenant(id.clone(), id.to_string(), None, self.clock.now()).await?;
+            let made = self.store.create_tenant(id.clone(), id.to_string(), None, by).await?;
             // Another request may have made it first.
             found = if made.is_some() { made } else { self.store.tenant(&id).await? };
         }

@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 use super::state::State;
 use super::{health, oauth};
 
+mod audit;
 mod clients;
 mod deliveries;
 mod event_types;
@@ -14,6 +15,7 @@ mod events;
 mod jobs;
 mod nodes;
 mod openapi;
+mod portal_links;
 mod replay;
 mod stream;
 mod tenants;
@@ -59,6 +61,10 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(clients::show, clients::delete))
         .routes(routes!(clients::enable))
         .routes(routes!(clients::disable))
+        .routes(routes!(portal_links::create, portal_links::list))
+        .routes(routes!(portal_links::show, portal_links::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::list_deployment))
         .routes(routes!(oauth::issue_token))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))

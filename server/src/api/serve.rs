@@ -1,9 +1,11 @@
 //! Accepts connections and answers requests until it is told to stop.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +25,10 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// has no file handle left.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The other end of the connection that a request came by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerAddress(pub(super) SocketAddr);
+
 /// Tells answers that would go on for ever that the program stops.
 #[derive(Debug, Clone)]
 pub(super) struct Stopping(pub(super) CancellationToken);
@@ -40,8 +46,8 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, router.clone(), stop.clone()));
+            Ok((stream, peer)) => {
+                connections.spawn(connection((stream, peer), router.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
@@ -57,13 +63,18 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
     Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection((stream, peer): (TcpStream, SocketAddr), router: Router, stop: CancellationToken) {
     // Answers are small and single: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let from_peer = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Patient::new(stream)), from_peer);
     let mut served = std::pin::pin!(served);
     tokio::select! {
         ended = served.as_mut() => return note(ended),

@@ -32,8 +32,8 @@ pub async fn make(
     });
     let status = if enabled == Some(false) { Status::Disabled } else { Status::Active };
     let shown = secret.verifier_text();
-    let webhook = NewWebhook { id, settings, status, secret, nonce, now };
-    Ok((access.engine().create_webhook(access.tenant.key, webhook).await?, shown))
+    let webhook = NewWebhook { id, settings, status, secret, nonce };
+    Ok((access.engine().create_webhook(access.tenant.key, webhook, access.by()).await?, shown))
 }
 
 /// Gives a webhook other settings, unless somebody else edited it since it was
@@ -54,8 +54,8 @@ pub async fn edit(
     let secret = (settings.signature != webhook.settings.signature)
         .then(|| access.with_rng(|rng| Secret::generate(settings.signature, rng)));
     let edit = WebhookEdit { settings, status, secret };
-    let edited =
-        access.engine().update_webhook(access.tenant.key, webhook.id, webhook.revision, edit).await?;
+    let (tenant, by) = (access.tenant.key, access.by());
+    let edited = access.engine().update_webhook(tenant, webhook.id, webhook.revision, edit, by).await?;
     match edited.ok_or_else(Problem::not_found)? {
         Edited::Done(webhook) => Ok(*webhook),
         Edited::Stale => {
@@ -67,7 +67,7 @@ pub async fn edit(
 
 /// Deletes a webhook.
 pub async fn delete(access: &Granted<WriteWebhooks>, id: WebhookId) -> Result<(), Problem> {
-    let deleted = access.engine().delete_webhook(access.tenant.key, id).await?;
+    let deleted = access.engine().delete_webhook(access.tenant.key, id, access.by()).await?;
     deleted.then_some(()).ok_or_else(Problem::not_found)
 }
 
@@ -77,5 +77,6 @@ pub async fn ping(access: &Granted<WriteWebhooks>, webhook: &Webhook) -> Result<
         let detail = "a disabled webhook can't be pinged; enable it first";
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    access.engine().ping(access.tenant.key, webhook.key).await?.ok_or_else(Problem::not_found)
+    let pinged = access.engine().ping(access.tenant.key, webhook.key, access.by()).await?;
+    pinged.ok_or_else(Problem::not_found)
 }

@@ -14,7 +14,7 @@ use crate::openapi::routes;
 const GRANT: &str = "grant_type=client_credentials";
 
 /// What each route asks for: a scope, the operator, or nothing at all.
-const NEEDS: [(&str, &str); 57] = [
+const NEEDS: [(&str, &str); 63] = [
     ("POST /v1/events", "write:events"),
     ("GET /v1/events", "read:events"),
     ("GET /v1/events/{id}", "read:events"),
@@ -51,6 +51,12 @@ const NEEDS: [(&str, &str); 57] = [
     ("DELETE /v1/clients/{id}", "admin"),
     ("POST /v1/clients/{id}/enable", "admin"),
     ("POST /v1/clients/{id}/disable", "admin"),
+    ("POST /v1/portal-links", "admin"),
+    ("GET /v1/portal-links", "admin"),
+    ("GET /v1/portal-links/{id}", "admin"),
+    ("DELETE /v1/portal-links/{id}", "admin"),
+    ("GET /v1/audit", "admin"),
+    ("GET /v1/deployment/audit", "operator"),
     ("GET /viagogo/v2", "read:webhooks"),
     ("GET /viagogo/v2/webhooks", "read:webhooks"),
     ("POST /viagogo/v2/webhooks", "write:webhooks"),

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callboard::config::{Hidden, Settings};
+use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use callboard_domain::id::WebhookId;
 use callboard_domain::signing::{Scheme, Secret};
@@ -217,8 +218,10 @@ impl Harness {
                 let (store, settings) = (Arc::clone(&store), settings.clone());
                 let (id, secret) =
                     (WebhookId::generate(now, &mut rng), Secret::generate(Scheme::Hmac, &mut rng));
-                let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
-                made.spawn(async move { store.create_webhook(tenant, webhook).await.expect("a webhook") });
+                let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None };
+                made.spawn(async move {
+                    store.create_webhook(tenant, webhook, By::system(now)).await.expect("a webhook")
+                });
                 if made.len() == FILLED_AT_ONCE {
                     made.join_next().await;
                 }

@@ -15,6 +15,7 @@ struct Things {
     delivery: String,
     job: String,
     client: String,
+    portal_link: String,
     /// The number of a webhook of the viagogo dialect.
     viagogo: String,
     /// A webhook of the OpenTicket dialect, and one of its deliveries.
@@ -29,7 +30,7 @@ impl Things {
         let settings = json!({"events": ["*"], "retry": {"schedule_seconds": []}});
         let webhook = owner.make_webhook(&receiver.url("/"), &settings);
         let webhook = text(&webhook["id"]).to_owned();
-        let delivery = owner.publish(&json!({"id": "shared", "type": "x.y", "subject": {"id": "1"}}));
+        let delivery = owner.publish(&json!({"id": "acmes-own", "type": "x.y", "subject": {"id": "1"}}));
         house.delivery(owner, &delivery, "failed");
         // Paused, so that what the job retries stays as it is.
         owner.act(&format!("/v1/webhooks/{webhook}/pause")).is(200);
@@ -50,15 +51,36 @@ impl Things {
         let invocation = text(&invocation["id"]).to_owned();
         house.delivery(owner, &invocation, "failed");
         let client = owner.make_client(&["admin"]).0;
-        Self { webhook, event: "shared".to_owned(), delivery, job, client, viagogo, openticket, invocation }
+        let portal_link = owner.post("/v1/portal-links", &json!({})).is(201);
+        let portal_link = text(&portal_link["id"]).to_owned();
+        let event = "acmes-own".to_owned();
+        Self { webhook, event, delivery, job, client, portal_link, viagogo, openticket, invocation }
     }
 
-    /// A route with this tenant's id; `None` when it has none of a tenant.
+    /// Each id that nothing of another tenant may show. The number is left out: there
+    /// are others like it everywhere.
+    fn ids(&self) -> [&str; 8] {
+        let Self { webhook, event, delivery, job, client, portal_link, openticket, invocation, .. } = self;
+        [webhook, event, delivery, job, client, portal_link, openticket, invocation].map(String::as_str)
+    }
+
+    /// Whether an answer holds none of them.
+    fn hidden_in(&self, answer: &Answer) -> bool {
+        let body = String::from_utf8_lossy(&answer.body);
+        let whole = |id: &str| body.contains(&format!("\"{id}\"")) || body.contains(&format!("/{id}\""));
+        !self.ids().into_iter().any(whole)
+    }
+
+    /// A route with this tenant's id; `None` when it has none of a tenant. Each route
+    /// with a parameter needs a rule here.
     fn place(&self, route: &str) -> Option<String> {
         if route.contains("{guid}") {
             return Some(route.replace("{guid}", &self.openticket).replace("{invocation}", &self.invocation));
         }
-        let (collection, _) = route.split_once("/{id}")?;
+        if !route.contains('{') || route.ends_with(" /v1/event-types/{type}") {
+            return None;
+        }
+        let (collection, _) = route.split_once("/{id}").unwrap_or_else(|| panic!("what is in {route}?"));
         if collection.ends_with("/viagogo/v2/webhooks") {
             return Some(route.replace("{id}", &self.viagogo));
         }
@@ -68,6 +90,7 @@ impl Things {
             "deliveries" => &self.delivery,
             "jobs" => &self.job,
             "clients" => &self.client,
+            "portal-links" => &self.portal_link,
             "tenants" => return None,
             other => panic!("what is {other}?"),
         };
@@ -76,30 +99,39 @@ impl Things {
 
     /// Everything that can be seen of them by who may.
     fn seen_by(&self, owner: &Caller) -> Vec<Value> {
-        let Self { webhook, event, delivery, job, client, viagogo, openticket, invocation } = self;
-        [
-            "/v1/events".to_owned(),
-            "/v1/webhooks".to_owned(),
-            "/v1/jobs".to_owned(),
-            "/v1/clients".to_owned(),
-            format!("/v1/webhooks/{webhook}"),
-            format!("/v1/webhooks/{webhook}/secret"),
-            format!("/v1/webhooks/{webhook}/deliveries"),
-            format!("/v1/webhooks/{webhook}/stats"),
-            format!("/v1/events/{event}"),
-            format!("/v1/events/{event}/deliveries"),
-            format!("/v1/deliveries/{delivery}"),
-            format!("/v1/jobs/{job}"),
-            format!("/v1/clients/{client}"),
-            "/viagogo/v2/webhooks".to_owned(),
-            format!("/viagogo/v2/webhooks/{viagogo}"),
-            "/openticket/webhook".to_owned(),
-            format!("/openticket/webhook/{openticket}"),
-            format!("/openticket/webhook/{openticket}/invocations"),
-            format!("/v1/deliveries/{invocation}"),
-        ]
-        .map(|path| owner.get(&path).is(200))
-        .to_vec()
+        let Self { webhook, event, delivery, job, client, viagogo, openticket, invocation, portal_link } =
+            self;
+        // Who looks at a secret is told there, and this is the first to look.
+        let audit = owner.all("/v1/audit", 200);
+        let audit = audit.into_iter().filter(|entry| entry["action"] != "webhook.secret_shown").collect();
+        let mut seen = vec![Value::Array(audit)];
+        seen.extend(
+            [
+                "/v1/portal-links".to_owned(),
+                format!("/v1/portal-links/{portal_link}"),
+                "/v1/events".to_owned(),
+                "/v1/webhooks".to_owned(),
+                "/v1/jobs".to_owned(),
+                "/v1/clients".to_owned(),
+                format!("/v1/webhooks/{webhook}"),
+                format!("/v1/webhooks/{webhook}/secret"),
+                format!("/v1/webhooks/{webhook}/deliveries"),
+                format!("/v1/webhooks/{webhook}/stats"),
+                format!("/v1/events/{event}"),
+                format!("/v1/events/{event}/deliveries"),
+                format!("/v1/deliveries/{delivery}"),
+                format!("/v1/jobs/{job}"),
+                format!("/v1/clients/{client}"),
+                "/viagogo/v2/webhooks".to_owned(),
+                format!("/viagogo/v2/webhooks/{viagogo}"),
+                "/openticket/webhook".to_owned(),
+                format!("/openticket/webhook/{openticket}"),
+                format!("/openticket/webhook/{openticket}/invocations"),
+                format!("/v1/deliveries/{invocation}"),
+            ]
+            .map(|path| owner.get(&path).is(200)),
+        );
+        seen
     }
 }
 
@@ -123,11 +155,13 @@ fn another_tenants_things_are_not_found_and_not_changed() {
     let mut tried = 0;
     for route in routes(&house).iter().filter_map(|route| things.place(route)) {
         for stranger in &strangers {
-            send(stranger, &route).problem(404, "not-found");
+            let refused = send(stranger, &route);
+            assert!(things.hidden_in(&refused), "{route}");
+            refused.problem(404, "not-found");
         }
         tried += 1;
     }
-    assert_eq!(tried, 36, "routes with an id");
+    assert_eq!(tried, 38, "routes with an id");
     assert_eq!(things.seen_by(&owner), before);
     // The same routes work for who may, or this test would prove nothing.
     for route in routes(&house).iter().filter_map(|route| things.place(route)) {
@@ -143,7 +177,7 @@ fn lists_show_nothing_of_another_tenant() {
     let owner = house.client("acme", &SCOPES);
     let things = Things::make(&house, &owner);
     let stranger = house.client("other", &SCOPES);
-    for list in ["/v1/events", "/v1/webhooks", "/v1/jobs"] {
+    for list in ["/v1/events", "/v1/webhooks", "/v1/jobs", "/v1/portal-links"] {
         assert_eq!(stranger.get(list).is(200), json!({"items": [], "next": null}), "{list}");
     }
     let clients = stranger.all("/v1/clients", 200);
@@ -151,6 +185,38 @@ fn lists_show_nothing_of_another_tenant() {
     assert_ne!(clients[0]["client_id"], json!(things.client));
     stranger.get("/v1/tenants").problem(403, "forbidden");
     stranger.get("/v1/tenants/acme").problem(403, "forbidden");
+}
+
+#[test]
+fn no_answer_without_an_id_tells_of_another_tenant() {
+    let house = Harness::start();
+    let owner = house.client("acme", &SCOPES);
+    let things = Things::make(&house, &owner);
+    let before = things.seen_by(&owner);
+    let stranger = house.client("other", &SCOPES);
+    let Things { webhook, event, delivery, job, client, portal_link, .. } = &things;
+    for route in routes(&house).iter().filter(|route| !route.contains('{')) {
+        let (method, path) = route.split_once(' ').expect("a method and a path");
+        // What it listens to goes on for ever, unless it names what is not there.
+        let path = if path == "/v1/stream" { &format!("/v1/stream?webhook={webhook}") } else { path };
+        let answer = stranger.send(method, path, Some("application/json"), "{}");
+        assert!(answer.status < 500 && things.hidden_in(&answer), "{route}: {}", answer.status);
+        if path.starts_with("/v1/stream") {
+            answer.problem(404, "not-found");
+        }
+    }
+    for id in [webhook, event, delivery, job, client, portal_link] {
+        for query in ["target", "actor"] {
+            let found = stranger.get(&format!("/v1/audit?{query}={id}")).is(200);
+            assert_eq!(found, json!({"items": [], "next": null}), "{query}={id}");
+        }
+    }
+    // The operator sees a tenant's log only by naming the tenant.
+    assert!(things.hidden_in(&house.operator().get("/v1/audit")));
+    assert!(things.hidden_in(&house.operator().get("/v1/deployment/audit")));
+    assert_eq!(things.seen_by(&owner), before);
+    // The lists are not empty for who may see them, or this would prove nothing.
+    assert!(!things.hidden_in(&owner.get("/v1/audit")));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! root, with receivers on loopback.
 
 mod access;
+mod audit;
 mod backlog;
 mod backup;
 mod bench;
@@ -22,6 +23,7 @@ mod missing;
 mod nats;
 mod openapi;
 mod openticket;
+mod portal;
 mod postgres;
 mod process;
 mod receiver;

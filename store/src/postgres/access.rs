@@ -1,14 +1,14 @@
 //! Tenants, clients, and what the deployment keeps to itself.
 
 use callboard_domain::access::{Client, Scopes, Tenant};
-use callboard_domain::clock::Timestamp;
+use callboard_domain::audit::{By, Change};
 use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Listed, NewClient, Page};
 use tokio_postgres::Row;
 
 use super::failure::Failure;
-use super::retention;
 use super::sql::{self, Connection, get};
+use super::{audit, retention};
 use crate::rows::{Corrupt, before, listed, micros, parsed, timestamp, wanted};
 
 macro_rules! select_tenants {
@@ -34,16 +34,23 @@ pub(super) async fn create_tenant(
     id: &TenantId,
     name: &str,
     retention_seconds: Option<u32>,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<Tenant>, Failure> {
     let made = sql::run(
         conn,
         "INSERT INTO tenants (id, name, retention_seconds, created_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (id) DO NOTHING",
-        &[&id.as_str(), &name, &retention_seconds.map(i64::from), &micros(now)],
+        &[&id.as_str(), &name, &retention_seconds.map(i64::from), &micros(by.at)],
     )
     .await?;
-    if made == 0 { Ok(None) } else { tenant(conn, id).await }
+    if made == 0 {
+        return Ok(None);
+    }
+    let made = tenant(conn, id).await?;
+    if let Some(made) = &made {
+        audit::write(conn, None, by, &Change::tenant_created(made)).await?;
+    }
+    Ok(made)
 }
 
 /// Changes a tenant's name and retention.
@@ -52,6 +59,7 @@ pub(super) async fn update_tenant(
     id: &TenantId,
     name: &str,
     retention_seconds: Option<u32>,
+    by: &By,
 ) -> Result<Option<Tenant>, Failure> {
     let held = select_tenants!("WHERE id = $1 FOR NO KEY UPDATE");
     let Some(before) = sql::one(conn, held, &[&id.as_str()], read_tenant).await? else { return Ok(None) };
@@ -60,7 +68,11 @@ pub(super) async fn update_tenant(
     if before.retention_seconds != retention_seconds {
         retention::start_over(conn).await?;
     }
-    tenant(conn, id).await
+    let after = tenant(conn, id).await?;
+    if let Some(change) = after.as_ref().and_then(|after| Change::tenant_updated(&before, after)) {
+        audit::write(conn, None, by, &change).await?;
+    }
+    Ok(after)
 }
 
 /// One tenant by its public id.
@@ -109,6 +121,7 @@ pub(super) async fn create_client(
     conn: &Connection,
     tenant: TenantKey,
     new: &NewClient,
+    by: &By,
 ) -> Result<Client, Failure> {
     sql::run(
         conn,
@@ -120,17 +133,25 @@ pub(super) async fn create_client(
             &new.name,
             &new.secret_digest.as_slice(),
             &new.scopes.to_string(),
-            &micros(new.now),
+            &micros(by.at),
         ],
     )
     .await?;
     let made = client(conn, &new.id).await?;
-    made.ok_or_else(|| Failure::Corrupt(format!("client {} is gone", new.id)))
+    let made = made.ok_or_else(|| Failure::Corrupt(format!("client {} is gone", new.id)))?;
+    audit::write(conn, Some(tenant), by, &Change::client_created(&made)).await?;
+    Ok(made)
 }
 
 /// One client, of whatever tenant.
 pub(super) async fn client(conn: &Connection, id: &ClientId) -> Result<Option<Client>, Failure> {
     sql::one(conn, select_clients!("WHERE id = $1"), &[&id.as_str()], read_client).await
+}
+
+/// Finds a client and keeps others from changing it meanwhile.
+async fn held_client(conn: &Connection, tenant: TenantKey, id: &ClientId) -> Result<Option<Client>, Failure> {
+    let sql = select_clients!("WHERE id = $1 AND tenant = $2 FOR UPDATE");
+    sql::one(conn, sql, &[&id.as_str(), &tenant.0], read_client).await
 }
 
 /// The tenant's clients, newest first.
@@ -153,10 +174,16 @@ pub(super) async fn set_client_enabled(
     tenant: TenantKey,
     id: &ClientId,
     enabled: bool,
+    by: &By,
 ) -> Result<Option<Client>, Failure> {
-    let sql = "UPDATE clients SET enabled = $3 WHERE id = $1 AND tenant = $2";
-    let changed = sql::run(conn, sql, &[&id.as_str(), &tenant.0, &enabled]).await?;
-    if changed == 0 { Ok(None) } else { client(conn, id).await }
+    let Some(before) = held_client(conn, tenant, id).await? else { return Ok(None) };
+    let sql = "UPDATE clients SET enabled = $2 WHERE id = $1";
+    sql::run(conn, sql, &[&id.as_str(), &enabled]).await?;
+    let after = Client { enabled, ..before.clone() };
+    if let Some(change) = Change::client_switched(&before, &after) {
+        audit::write(conn, Some(tenant), by, &change).await?;
+    }
+    Ok(Some(after))
 }
 
 /// Deletes a client; false when there was none.
@@ -164,9 +191,12 @@ pub(super) async fn delete_client(
     conn: &Connection,
     tenant: TenantKey,
     id: &ClientId,
+    by: &By,
 ) -> Result<bool, Failure> {
-    let sql = "DELETE FROM clients WHERE id = $1 AND tenant = $2";
-    Ok(sql::run(conn, sql, &[&id.as_str(), &tenant.0]).await? > 0)
+    let Some(gone) = held_client(conn, tenant, id).await? else { return Ok(false) };
+    sql::run(conn, "DELETE FROM clients WHERE id = $1", &[&id.as_str()]).await?;
+    audit::write(conn, Some(tenant), by, &Change::client_deleted(&gone)).await?;
+    Ok(true)
 }
 
 /// The stored value of this name, or `value`, which is stored then.

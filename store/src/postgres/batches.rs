@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::Attempt;
-use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
-use callboard_domain::store::{ClaimRequest, LaneClaim, NewEvent, StoreError};
+use callboard_domain::id::{DeliveryKey, WebhookKey};
+use callboard_domain::store::{ClaimRequest, LaneClaim, StoreError};
 use deadpool_postgres::Pool;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -105,11 +105,9 @@ impl Batches {
 
     pub(super) async fn record(
         &self,
-        tenant: TenantKey,
-        events: Vec<NewEvent>,
-        now: Timestamp,
+        recording: Recording,
     ) -> Result<Result<Vec<callboard_domain::store::Recorded>, usize>, StoreError> {
-        match self.publishing.ask(Work::Record(Recording { tenant, events, now })).await? {
+        match self.publishing.ask(Work::Record(recording)).await? {
             Answer::Recorded(recorded) => Ok(recorded),
             _ => Err(mixed_up()),
         }

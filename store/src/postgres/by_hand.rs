@@ -1,16 +1,17 @@
 //! Retrying and calling off single deliveries, as people ask for it.
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{MAX_ATTEMPTS, State};
 use callboard_domain::id::{DeliveryKey, TenantKey};
 use callboard_domain::store::ByHand;
 
 use super::attempts::{self, read_waiting, waiting_columns};
-use super::chains;
 use super::claims::lanes;
 use super::deliveries::standing;
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
+use super::{audit, chains};
 use crate::rows::attempts::Ending;
 use crate::rows::{BEHIND, LEASED, RETRIED, count, micros, state_code};
 
@@ -19,7 +20,7 @@ pub(super) async fn retry(
     conn: &Connection,
     tenant: TenantKey,
     delivery: DeliveryKey,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<ByHand>, Failure> {
     let Some(owned) = standing(conn, tenant, delivery).await? else { return Ok(None) };
     let standing = owned.standing;
@@ -34,12 +35,16 @@ pub(super) async fn retry(
     }
     let moved = if standing.state == State::Waiting {
         let sql = "UPDATE pending SET due_at = $2, tries = 0 WHERE delivery = $1 AND due_at <> $3";
-        sql::run(conn, sql, &[&delivery.0, &micros(now), &LEASED]).await? > 0
+        sql::run(conn, sql, &[&delivery.0, &micros(by.at), &LEASED]).await? > 0
     } else {
-        revive(conn, &[(delivery.0, standing.attempts)], now).await? > 0
+        revive(conn, &[(delivery.0, standing.attempts)], by.at).await? > 0
     };
-    // Somebody else was first.
-    Ok(Some(if moved { ByHand::Done(standing.webhook) } else { ByHand::OnItsWay }))
+    if !moved {
+        // Somebody else was first.
+        return Ok(Some(ByHand::OnItsWay));
+    }
+    audit::write(conn, Some(tenant), by, &Change::delivery_retried(delivery, standing.state)).await?;
+    Ok(Some(ByHand::Done(standing.webhook)))
 }
 
 /// Lets deliveries that are over wait again, due at once: each with how many
@@ -113,7 +118,7 @@ pub(super) async fn cancel(
     conn: &Connection,
     tenant: TenantKey,
     delivery: DeliveryKey,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<ByHand>, Failure> {
     let Some(owned) = standing(conn, tenant, delivery).await? else { return Ok(None) };
     let standing = owned.standing;
@@ -131,8 +136,9 @@ pub(super) async fn cancel(
         return Ok(Some(ByHand::OnItsWay));
     };
     let why = Ending::CalledOff("it was called off by hand");
-    attempts::write_unattempted(conn, &[ended], why, now).await?;
-    chains::let_next_go(conn, [ended.chain], now).await?;
+    attempts::write_unattempted(conn, &[ended], why, by.at).await?;
+    chains::let_next_go(conn, [ended.chain], by.at).await?;
+    audit::write(conn, Some(tenant), by, &Change::delivery_cancelled(delivery, standing.state)).await?;
     Ok(Some(ByHand::Done(standing.webhook)))
 }
 

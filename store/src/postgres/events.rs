@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::{Event, same_fact};
@@ -16,7 +17,7 @@ use tokio_postgres::types::ToSql;
 use super::failure::Failure;
 use super::partitions::Room;
 use super::sql::{self, Connection, get};
-use super::{chains, nodes, quantities};
+use super::{audit, chains, nodes, quantities};
 use crate::rows::packed::{chain, pack};
 use crate::rows::{BEHIND, LEASED, count, micros, parsed, timestamp};
 
@@ -49,6 +50,8 @@ pub(super) struct Recording {
     pub(super) tenant: TenantKey,
     pub(super) events: Vec<NewEvent>,
     pub(super) now: Timestamp,
+    /// By whom, and what the audit log says of it, where it was asked for by hand.
+    pub(super) audited: Option<Box<(By, Change)>>,
 }
 
 /// What is to be done about one event.
@@ -108,6 +111,12 @@ pub(super) async fn record(
             }
         };
         recorded.push(one);
+    }
+    for (asked, recorded) in asked.iter().zip(&recorded) {
+        if let (Some(audited), Ok(_)) = (&asked.audited, recorded) {
+            let (by, change) = &**audited;
+            audit::write(conn, Some(asked.tenant), by, change).await?;
+        }
     }
     Ok(recorded)
 }

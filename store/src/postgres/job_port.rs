@@ -1,6 +1,7 @@
 //! The port of jobs: each method brings its work to a transaction or a snapshot.
 
 use async_trait::async_trait;
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
@@ -17,10 +18,10 @@ impl JobStore for PostgresStore {
         tenant: TenantKey,
         webhook: WebhookKey,
         rate_per_second: Option<f64>,
-        now: Timestamp,
+        by: By,
     ) -> Result<Job> {
         let work = asking!(self.pool, |conn| jobs::measure(conn, webhook, rate_per_second))?;
-        writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, now))
+        writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, &by))
     }
 
     async fn create_replay_job(
@@ -28,10 +29,10 @@ impl JobStore for PostgresStore {
         tenant: TenantKey,
         webhook: WebhookKey,
         replay: NewReplay,
-        now: Timestamp,
+        by: By,
     ) -> Result<Job> {
         let work = Work::from(replay);
-        writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, now))
+        writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, &by))
     }
 
     async fn range_of(&self, selection: Selection) -> Result<Range> {
@@ -85,13 +86,7 @@ impl JobStore for PostgresStore {
         writing!(&self.pool, |conn| jobs::add_late(conn, job, &late, now))
     }
 
-    async fn end_job(
-        &self,
-        tenant: TenantKey,
-        job: JobKey,
-        state: JobState,
-        now: Timestamp,
-    ) -> Result<Option<Job>> {
-        writing!(&self.pool, |conn| jobs::end(conn, tenant, job, state, now))
+    async fn end_job(&self, tenant: TenantKey, job: JobKey, state: JobState, by: By) -> Result<Option<Job>> {
+        writing!(&self.pool, |conn| jobs::end(conn, tenant, job, state, &by))
     }
 }

@@ -1,6 +1,7 @@
 //! Jobs: what was failed, or was selected, when somebody asked is sent again, and
 //! what is missing is sent late, a step at a time.
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::MAX_ATTEMPTS;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
@@ -10,7 +11,7 @@ use tokio_postgres::Row;
 
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
-use super::{by_hand, echoes, replay};
+use super::{audit, by_hand, echoes, replay, webhooks};
 use crate::rows::jobs::{Columns, Step, Work, job};
 use crate::rows::{before, count, listed, micros, natural, wanted};
 
@@ -82,7 +83,7 @@ pub(super) async fn create(
     tenant: TenantKey,
     webhook: WebhookKey,
     work: &Work,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Job, Failure> {
     let running = select!("WHERE webhook = $1 AND kind = $2 AND state = 'running' AND tenant = $3");
     let kind = work.kind().as_str();
@@ -94,7 +95,7 @@ pub(super) async fn create(
         &(work.range.from - 1),
         &(work.range.to - 1),
         &work.total.cast_signed(),
-        &micros(now),
+        &micros(by.at),
         &work.counted_to,
         &work.rate_per_second,
     ];
@@ -102,6 +103,8 @@ pub(super) async fn create(
         return Ok(job);
     }
     if let Some(job) = sql::one(conn, CREATE, values, read).await? {
+        let webhook = webhooks::id_of(conn, webhook).await?;
+        audit::write(conn, Some(tenant), by, &Change::job_started(&job, webhook)).await?;
         return Ok(job);
     }
     // Another node was faster.
@@ -262,11 +265,18 @@ pub(super) async fn end(
     tenant: TenantKey,
     key: JobKey,
     state: JobState,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<Job>, Failure> {
-    if one(conn, tenant, key).await?.is_none() {
-        return Ok(None);
+    let held = select!("WHERE key = $1 FOR NO KEY UPDATE");
+    let before = sql::one(conn, held, &[&key.0], read).await?.filter(|job| job.tenant == tenant);
+    let Some(before) = before else { return Ok(None) };
+    if before.state != JobState::Running {
+        return Ok(Some(before));
     }
-    set_state(conn, key, state, now).await?;
-    one(conn, tenant, key).await
+    set_state(conn, key, state, by.at).await?;
+    let after = one(conn, tenant, key).await?;
+    if let Some(after) = &after {
+        audit::write(conn, Some(tenant), by, &Change::job_stopped(&before, after)).await?;
+    }
+    Ok(after)
 }

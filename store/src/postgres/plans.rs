@@ -8,11 +8,13 @@ use std::fmt::Write as _;
 use callboard_testing::TestDatabase;
 
 use super::sql::Connection;
-use super::{attempts, by_hand, chains, claims, stats};
+use super::{attempts, audit, by_hand, chains, claims, stats};
 use super::{delivery_list, echoes, event_list, jobs, missing, stream, timeline, webhooks};
 
 /// Statements, and what they look rows up by.
 const STATEMENTS: &[(&str, &[&str])] = &[
+    (audit::OF_TENANT, &["((tenant = $1) AND (key < $2))"]),
+    (audit::ABOUT, &["((tenant = $1) AND (target_id = $4) AND (key < $2))"]),
     (timeline::FIRST_AFTER, &["(key > $1)"]),
     (timeline::FIRST_SINCE, &["(key >= (halving_1.low + ((halving_1.high - halving_1.low) / 2)))"]),
     (event_list::ALL, &["((tenant = $1) AND (key >= $2) AND (key < $3))"]),

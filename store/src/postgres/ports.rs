@@ -1,10 +1,11 @@
-//! The ports but for that of jobs: each method brings its work to a batch, a
+//! The ports but for those of jobs, the audit log and portal links: each method brings its work to a batch, a
 //! transaction or a snapshot.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use callboard_domain::access::{Client, Tenant};
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, StoredEvent};
 use callboard_domain::id::{ClientId, DeliveryKey, EventId, EventKey, TenantId, TenantKey};
@@ -14,10 +15,11 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page, RecordError,
-    Recorded, Result, Signal, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    Recorded, Result, Signal, StoreError, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 
+use super::events::Recording;
 use super::failure::Failure;
 use super::transaction::{asking, reading, writing};
 use super::{
@@ -40,7 +42,23 @@ impl EventStore for PostgresStore {
         events: Vec<NewEvent>,
         now: Timestamp,
     ) -> Result<Vec<Recorded>, RecordError> {
-        self.batches.record(tenant, events, now).await?.map_err(RecordError::Conflict)
+        self.batches
+            .record(Recording { tenant, events, now, audited: None })
+            .await?
+            .map_err(RecordError::Conflict)
+    }
+
+    async fn record_by_hand(
+        &self,
+        tenant: TenantKey,
+        event: NewEvent,
+        audited: (By, Change),
+    ) -> Result<Recorded, RecordError> {
+        let now = audited.0.at;
+        let recording = Recording { tenant, events: vec![event], now, audited: Some(Box::new(audited)) };
+        let recorded = self.batches.record(recording).await?.map_err(RecordError::Conflict)?;
+        let nothing = || StoreError::Corrupt("nothing was recorded".to_owned());
+        Ok(recorded.into_iter().next().ok_or_else(nothing)?)
     }
 
     async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>> {
@@ -130,18 +148,18 @@ impl DeliveryStore for PostgresStore {
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        writing!(&self.pool, |conn| by_hand::retry(conn, tenant, delivery, now))
+        writing!(&self.pool, |conn| by_hand::retry(conn, tenant, delivery, &by))
     }
 
     async fn cancel_delivery(
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        writing!(&self.pool, |conn| by_hand::cancel(conn, tenant, delivery, now))
+        writing!(&self.pool, |conn| by_hand::cancel(conn, tenant, delivery, &by))
     }
 
     async fn webhook_stats(&self, webhook: WebhookKey, since: Timestamp) -> Result<WebhookStats> {
@@ -151,9 +169,9 @@ impl DeliveryStore for PostgresStore {
 
 #[async_trait]
 impl WebhookStore for PostgresStore {
-    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook> {
+    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook, by: By) -> Result<Webhook> {
         let settings = settings_text(&webhook.settings).map_err(Failure::from)?;
-        writing!(&self.pool, |conn| webhooks::create(conn, tenant, &webhook, &settings))
+        writing!(&self.pool, |conn| webhooks::create(conn, tenant, &webhook, &settings, &by))
     }
 
     async fn update_webhook(
@@ -162,10 +180,10 @@ impl WebhookStore for PostgresStore {
         id: WebhookId,
         revision: i64,
         edit: WebhookEdit,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<Edited>> {
         let text = settings_text(&edit.settings).map_err(Failure::from)?;
-        writing!(&self.pool, |conn| webhooks::update(conn, tenant, id, revision, (&edit, &text), now))
+        writing!(&self.pool, |conn| webhooks::update(conn, tenant, id, revision, (&edit, &text), &by))
     }
 
     async fn disable_webhook(
@@ -185,13 +203,8 @@ impl WebhookStore for PostgresStore {
         writing!(&self.pool, |conn| webhooks::set_failing_since(conn, key, since))
     }
 
-    async fn delete_webhook(
-        &self,
-        tenant: TenantKey,
-        id: WebhookId,
-        now: Timestamp,
-    ) -> Result<Option<WebhookKey>> {
-        writing!(&self.pool, |conn| webhooks::delete(conn, tenant, id, now))
+    async fn delete_webhook(&self, tenant: TenantKey, id: WebhookId, by: By) -> Result<Option<WebhookKey>> {
+        writing!(&self.pool, |conn| webhooks::delete(conn, tenant, id, &by))
     }
 
     async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
@@ -223,10 +236,10 @@ impl WebhookStore for PostgresStore {
         tenant: TenantKey,
         id: WebhookId,
         secret: Secret,
-        now: Timestamp,
         overlap_until: Timestamp,
+        by: By,
     ) -> Result<Option<Webhook>> {
-        writing!(&self.pool, |conn| webhooks::rotate(conn, tenant, id, &secret, now, overlap_until))
+        writing!(&self.pool, |conn| webhooks::rotate(conn, tenant, id, &secret, overlap_until, &by))
     }
 }
 
@@ -237,9 +250,9 @@ impl AccessStore for PostgresStore {
         id: TenantId,
         name: String,
         retention_seconds: Option<u32>,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<Tenant>> {
-        writing!(&self.pool, |conn| access::create_tenant(conn, &id, &name, retention_seconds, now))
+        writing!(&self.pool, |conn| access::create_tenant(conn, &id, &name, retention_seconds, &by))
     }
 
     async fn update_tenant(
@@ -247,8 +260,9 @@ impl AccessStore for PostgresStore {
         id: &TenantId,
         name: String,
         retention_seconds: Option<u32>,
+        by: By,
     ) -> Result<Option<Tenant>> {
-        writing!(&self.pool, |conn| access::update_tenant(conn, id, &name, retention_seconds))
+        writing!(&self.pool, |conn| access::update_tenant(conn, id, &name, retention_seconds, &by))
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
@@ -263,8 +277,8 @@ impl AccessStore for PostgresStore {
         reading!(&self.pool, |conn| access::list_tenants(conn, page))
     }
 
-    async fn create_client(&self, tenant: TenantKey, client: NewClient) -> Result<Client> {
-        writing!(&self.pool, |conn| access::create_client(conn, tenant, &client))
+    async fn create_client(&self, tenant: TenantKey, client: NewClient, by: By) -> Result<Client> {
+        writing!(&self.pool, |conn| access::create_client(conn, tenant, &client, &by))
     }
 
     async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
@@ -280,12 +294,13 @@ impl AccessStore for PostgresStore {
         tenant: TenantKey,
         id: &ClientId,
         enabled: bool,
+        by: By,
     ) -> Result<Option<Client>> {
-        writing!(&self.pool, |conn| access::set_client_enabled(conn, tenant, id, enabled))
+        writing!(&self.pool, |conn| access::set_client_enabled(conn, tenant, id, enabled, &by))
     }
 
-    async fn delete_client(&self, tenant: TenantKey, id: &ClientId) -> Result<bool> {
-        writing!(&self.pool, |conn| access::delete_client(conn, tenant, id))
+    async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool> {
+        writing!(&self.pool, |conn| access::delete_client(conn, tenant, id, &by))
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {

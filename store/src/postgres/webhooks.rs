@@ -1,5 +1,6 @@
 //! Webhooks and their signing secrets.
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
@@ -7,6 +8,7 @@ use callboard_domain::store::{Edited, Listed, NewWebhook, Page, WebhookEdit, Web
 use callboard_domain::webhook::{Status, StoredSecret, Webhook};
 use tokio_postgres::Row;
 
+use super::audit;
 use super::failure::Failure;
 use super::signals::webhook_changed;
 use super::sql::{self, Connection, get};
@@ -19,8 +21,9 @@ pub(super) async fn create(
     tenant: TenantKey,
     new: &NewWebhook,
     settings: &str,
+    by: &By,
 ) -> Result<Webhook, Failure> {
-    let now = micros(new.now);
+    let now = micros(by.at);
     let key = sql::value::<i64>(
         conn,
         "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce)
@@ -39,7 +42,9 @@ pub(super) async fn create(
     let key = new_key(key.unwrap_or_default())?;
     add_secret(conn, key.0, &new.secret, now).await?;
     webhook_changed(conn, tenant, key).await?;
-    written(conn, key.0).await
+    let made = written(conn, key.0).await?;
+    audit::write(conn, Some(tenant), by, &Change::webhook_created(&made)).await?;
+    Ok(made)
 }
 
 async fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
@@ -59,26 +64,31 @@ pub(super) async fn update(
     id: WebhookId,
     revision: i64,
     (edit, settings): (&WebhookEdit, &str),
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<Edited>, Failure> {
     let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
+    let before = written(conn, key).await?;
     let updated = sql::run(
         conn,
         "UPDATE webhooks SET revision = revision + 1, settings = $3, status = $4, updated_at = $5,
              disabled_reason = CASE WHEN status = $4 THEN disabled_reason END,
              failing_since = CASE WHEN status = $4 THEN failing_since END
          WHERE key = $1 AND revision = $2",
-        &[&key, &revision, &settings, &edit.status.as_str(), &micros(now)],
+        &[&key, &revision, &settings, &edit.status.as_str(), &micros(by.at)],
     )
     .await?;
     if updated == 0 {
         return Ok(Some(Edited::Stale));
     }
     if let Some(secret) = &edit.secret {
-        replace_secrets(conn, key, secret, now, now).await?;
+        replace_secrets(conn, key, secret, by.at, by.at).await?;
     }
     webhook_changed(conn, tenant, WebhookKey(key)).await?;
-    Ok(Some(Edited::Done(Box::new(written(conn, key).await?))))
+    let after = written(conn, key).await?;
+    if let Some(change) = Change::webhook_edited(&before, &after, edit.secret.is_some()) {
+        audit::write(conn, Some(tenant), by, &change).await?;
+    }
+    Ok(Some(Edited::Done(Box::new(after))))
 }
 
 /// Disables a webhook, unless it is disabled already: many attempts may find
@@ -90,6 +100,12 @@ pub(super) async fn disable(
     reason: &str,
     now: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
+    // Held, so that what stood before is what this changes.
+    let held = "SELECT key FROM webhooks WHERE key = $1 AND deleted_at IS NULL FOR NO KEY UPDATE";
+    if sql::value::<i64>(conn, held, &[&key.0]).await?.is_none() {
+        return Ok(None);
+    }
+    let before = written(conn, key.0).await?;
     let tenant = sql::value::<i64>(
         conn,
         "UPDATE webhooks SET revision = revision + 1, status = $2, disabled_reason = $3, updated_at = $4
@@ -99,7 +115,11 @@ pub(super) async fn disable(
     .await?;
     let Some(tenant) = tenant else { return Ok(None) };
     webhook_changed(conn, TenantKey(tenant), key).await?;
-    by_key(conn, key).await
+    let after = written(conn, key.0).await?;
+    if let Some(change) = Change::webhook_edited(&before, &after, false) {
+        audit::write(conn, Some(after.tenant), &By::system(now), &change).await?;
+    }
+    Ok(Some(after))
 }
 
 /// Notes since when a webhook fails.
@@ -128,18 +148,26 @@ async fn held(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Opt
     sql::value(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0]).await
 }
 
+/// The public id of a webhook, deleted or not.
+pub(super) async fn id_of(conn: &Connection, key: WebhookKey) -> Result<Option<WebhookId>, Failure> {
+    let id = sql::value::<Vec<u8>>(conn, "SELECT id FROM webhooks WHERE key = $1", &[&key.0]).await?;
+    Ok(id.and_then(|id| id.try_into().ok()).map(WebhookId::from_bytes))
+}
+
 /// Deletes a webhook. Its row stays, so that its log can be read; its secrets
 /// have nothing left to sign.
 pub(super) async fn delete(
     conn: &Connection,
     tenant: TenantKey,
     id: WebhookId,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<WebhookKey>, Failure> {
     let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
-    sql::run(conn, "UPDATE webhooks SET deleted_at = $2 WHERE key = $1", &[&key, &micros(now)]).await?;
+    let gone = written(conn, key).await?;
+    sql::run(conn, "UPDATE webhooks SET deleted_at = $2 WHERE key = $1", &[&key, &micros(by.at)]).await?;
     sql::run(conn, "DELETE FROM secrets WHERE webhook = $1", &[&key]).await?;
     webhook_changed(conn, tenant, WebhookKey(key)).await?;
+    audit::write(conn, Some(tenant), by, &Change::webhook_deleted(&gone)).await?;
     Ok(Some(WebhookKey(key)))
 }
 
@@ -149,11 +177,12 @@ pub(super) async fn rotate(
     tenant: TenantKey,
     id: WebhookId,
     secret: &Secret,
-    now: Timestamp,
     overlap_until: Timestamp,
+    by: &By,
 ) -> Result<Option<Webhook>, Failure> {
     let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
-    replace_secrets(conn, key, secret, now, overlap_until).await?;
+    replace_secrets(conn, key, secret, by.at, overlap_until).await?;
+    audit::write(conn, Some(tenant), by, &Change::secret_rotated(id, overlap_until)).await?;
     webhook_changed(conn, tenant, WebhookKey(key)).await?;
     written(conn, key).await.map(Some)
 }

@@ -1,14 +1,14 @@
 //! Tenants, clients, and what the deployment keeps to itself.
 
 use callboard_domain::access::{Client, Scopes, Tenant};
-use callboard_domain::clock::Timestamp;
+use callboard_domain::audit::{By, Change};
 use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Listed, NewClient, Page};
 use rusqlite::{Connection, Row};
 
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{retention, sql};
+use super::{audit, retention, sql};
 use crate::rows::{before, listed, micros, parsed, timestamp, wanted};
 
 macro_rules! select_tenants {
@@ -33,15 +33,22 @@ pub(super) fn create_tenant(
     id: &TenantId,
     name: &str,
     retention_seconds: Option<u32>,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<Tenant>, Failure> {
     let made = sql::run(
         write.conn,
         "INSERT INTO tenants (id, name, retention_seconds, created_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (id) DO NOTHING",
-        (id.as_str(), name, retention_seconds, micros(now)),
+        (id.as_str(), name, retention_seconds, micros(by.at)),
     )?;
-    if made == 0 { Ok(None) } else { tenant(write.conn, id) }
+    if made == 0 {
+        return Ok(None);
+    }
+    let made = tenant(write.conn, id)?;
+    if let Some(made) = &made {
+        audit::write(write.conn, None, by, &Change::tenant_created(made))?;
+    }
+    Ok(made)
 }
 
 /// Changes a tenant's name and retention.
@@ -50,6 +57,7 @@ pub(super) fn update_tenant(
     id: &TenantId,
     name: &str,
     retention_seconds: Option<u32>,
+    by: &By,
 ) -> Result<Option<Tenant>, Failure> {
     let Some(before) = tenant(write.conn, id)? else { return Ok(None) };
     let sql = "UPDATE tenants SET name = ?2, retention_seconds = ?3 WHERE key = ?1";
@@ -57,7 +65,11 @@ pub(super) fn update_tenant(
     if before.retention_seconds != retention_seconds {
         retention::start_over(write.conn)?;
     }
-    tenant(write.conn, id)
+    let after = tenant(write.conn, id)?;
+    if let Some(change) = after.as_ref().and_then(|after| Change::tenant_updated(&before, after)) {
+        audit::write(write.conn, None, by, &change)?;
+    }
+    Ok(after)
 }
 
 /// One tenant by its public id.
@@ -104,14 +116,18 @@ pub(super) fn create_client(
     write: &mut Write<'_>,
     tenant: TenantKey,
     new: &NewClient,
+    by: &By,
 ) -> Result<Client, Failure> {
     sql::run(
         write.conn,
         "INSERT INTO clients (id, tenant, name, secret_digest, scopes, enabled, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, TRUE, ?6)",
-        (new.id.as_str(), tenant.0, &new.name, new.secret_digest, new.scopes.to_string(), micros(new.now)),
+        (new.id.as_str(), tenant.0, &new.name, new.secret_digest, new.scopes.to_string(), micros(by.at)),
     )?;
-    client(write.conn, &new.id)?.ok_or_else(|| Failure::Corrupt(format!("client {} is gone", new.id)))
+    let made = client(write.conn, &new.id)?;
+    let made = made.ok_or_else(|| Failure::Corrupt(format!("client {} is gone", new.id)))?;
+    audit::write(write.conn, Some(tenant), by, &Change::client_created(&made))?;
+    Ok(made)
 }
 
 /// One client, of whatever tenant.
@@ -138,10 +154,17 @@ pub(super) fn set_client_enabled(
     tenant: TenantKey,
     id: &ClientId,
     enabled: bool,
+    by: &By,
 ) -> Result<Option<Client>, Failure> {
-    let sql = "UPDATE clients SET enabled = ?3 WHERE id = ?1 AND tenant = ?2";
-    let changed = sql::run(write.conn, sql, (id.as_str(), tenant.0, enabled))?;
-    if changed == 0 { Ok(None) } else { client(write.conn, id) }
+    let before = client(write.conn, id)?.filter(|client| client.tenant == tenant);
+    let Some(before) = before else { return Ok(None) };
+    let sql = "UPDATE clients SET enabled = ?2 WHERE id = ?1";
+    sql::run(write.conn, sql, (id.as_str(), enabled))?;
+    let after = Client { enabled, ..before.clone() };
+    if let Some(change) = Change::client_switched(&before, &after) {
+        audit::write(write.conn, Some(tenant), by, &change)?;
+    }
+    Ok(Some(after))
 }
 
 /// Deletes a client; false when there was none.
@@ -149,9 +172,13 @@ pub(super) fn delete_client(
     write: &mut Write<'_>,
     tenant: TenantKey,
     id: &ClientId,
+    by: &By,
 ) -> Result<bool, Failure> {
-    let sql = "DELETE FROM clients WHERE id = ?1 AND tenant = ?2";
-    Ok(sql::run(write.conn, sql, (id.as_str(), tenant.0))? > 0)
+    let gone = client(write.conn, id)?.filter(|client| client.tenant == tenant);
+    let Some(gone) = gone else { return Ok(false) };
+    sql::run(write.conn, "DELETE FROM clients WHERE id = ?1", [id.as_str()])?;
+    audit::write(write.conn, Some(tenant), by, &Change::client_deleted(&gone))?;
+    Ok(true)
 }
 
 /// The stored value of this name, or `value`, which is stored then.

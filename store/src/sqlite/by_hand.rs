@@ -1,5 +1,6 @@
 //! Retrying and calling off single deliveries, as people ask for it.
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{MAX_ATTEMPTS, State};
 use callboard_domain::id::{DeliveryKey, TenantKey};
@@ -9,7 +10,7 @@ use rusqlite::Connection;
 use super::deliveries::{belongs_to, standing};
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{attempts, chains, sql};
+use super::{attempts, audit, chains, sql};
 use crate::rows::attempts::{Ending, Waiting};
 use crate::rows::deliveries::Standing;
 use crate::rows::{LEASED, RETRIED, micros, state_code};
@@ -26,7 +27,7 @@ pub(super) fn retry(
     write: &mut Write<'_>,
     tenant: TenantKey,
     delivery: DeliveryKey,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<ByHand>, Failure> {
     let Some(standing) = owned(write.conn, tenant, delivery)? else { return Ok(None) };
     if standing.leased() {
@@ -42,11 +43,12 @@ pub(super) fn retry(
         sql::run(
             write.conn,
             "UPDATE pending SET due_at = ?2, tries = 0 WHERE delivery = ?1",
-            (delivery.0, micros(now)),
+            (delivery.0, micros(by.at)),
         )?;
     } else {
-        revive(write.conn, delivery.0, standing.attempts, now)?;
+        revive(write.conn, delivery.0, standing.attempts, by.at)?;
     }
+    audit::write(write.conn, Some(tenant), by, &Change::delivery_retried(delivery, standing.state))?;
     Ok(Some(ByHand::Done(standing.webhook)))
 }
 
@@ -81,7 +83,7 @@ pub(super) fn cancel(
     write: &mut Write<'_>,
     tenant: TenantKey,
     delivery: DeliveryKey,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<ByHand>, Failure> {
     let Some(standing) = owned(write.conn, tenant, delivery)? else { return Ok(None) };
     let Some(waiting) = attempts::waiting(write.conn, delivery.0)? else {
@@ -92,8 +94,9 @@ pub(super) fn cancel(
     if waiting.chain != 0 && waiting.due_at == LEASED {
         return Ok(Some(ByHand::OnItsWay));
     }
-    attempts::end_unattempted(write.conn, &waiting, Ending::CalledOff("it was called off by hand"), now)?;
-    chains::let_next_go(write.conn, waiting.chain, now)?;
+    attempts::end_unattempted(write.conn, &waiting, Ending::CalledOff("it was called off by hand"), by.at)?;
+    chains::let_next_go(write.conn, waiting.chain, by.at)?;
+    audit::write(write.conn, Some(tenant), by, &Change::delivery_cancelled(delivery, standing.state))?;
     Ok(Some(ByHand::Done(standing.webhook)))
 }
 

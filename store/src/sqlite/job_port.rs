@@ -1,6 +1,7 @@
 //! The port of jobs: each method brings its work to the writer or to a reader.
 
 use async_trait::async_trait;
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
@@ -20,10 +21,10 @@ impl JobStore for SqliteStore {
         tenant: TenantKey,
         webhook: WebhookKey,
         rate_per_second: Option<f64>,
-        now: Timestamp,
+        by: By,
     ) -> Result<Job> {
         let work = self.readers.run(move |conn| jobs::measure(conn, webhook, rate_per_second)).await?;
-        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, now)).await
+        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, &by)).await
     }
 
     async fn create_replay_job(
@@ -31,10 +32,10 @@ impl JobStore for SqliteStore {
         tenant: TenantKey,
         webhook: WebhookKey,
         replay: NewReplay,
-        now: Timestamp,
+        by: By,
     ) -> Result<Job> {
         let work = Work::from(replay);
-        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, now)).await
+        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, &by)).await
     }
 
     async fn range_of(&self, selection: Selection) -> Result<Range> {
@@ -89,13 +90,7 @@ impl JobStore for SqliteStore {
         self.writer.run(rows, move |write: &mut Write<'_>| jobs::add_late(write, job, &late, now)).await
     }
 
-    async fn end_job(
-        &self,
-        tenant: TenantKey,
-        job: JobKey,
-        state: JobState,
-        now: Timestamp,
-    ) -> Result<Option<Job>> {
-        self.writer.run(FEW, move |write| jobs::end(write, tenant, job, state, now)).await
+    async fn end_job(&self, tenant: TenantKey, job: JobKey, state: JobState, by: By) -> Result<Option<Job>> {
+        self.writer.run(FEW, move |write| jobs::end(write, tenant, job, state, &by)).await
     }
 }

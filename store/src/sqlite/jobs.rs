@@ -1,6 +1,7 @@
 //! Jobs: what was failed, or was selected, when somebody asked is sent again, and
 //! what is missing is sent late, a step at a time.
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::MAX_ATTEMPTS;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
@@ -11,7 +12,7 @@ use rusqlite::{Connection, Row};
 use super::attempts::NUMBERS;
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{by_hand, echoes, replay, sql};
+use super::{audit, by_hand, echoes, replay, sql, webhooks};
 use crate::rows::jobs::{Columns, Step, Work, job};
 use crate::rows::{before, count, listed, micros, natural, wanted};
 
@@ -69,7 +70,7 @@ pub(super) fn create(
     tenant: TenantKey,
     webhook: WebhookKey,
     work: &Work,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Job, Failure> {
     let running = select!("WHERE webhook = ?1 AND state = 'running' AND tenant = ?2 AND kind = ?3");
     let kind = work.kind().as_str();
@@ -90,13 +91,17 @@ pub(super) fn create(
             work.range.from - 1,
             work.range.to - 1,
             work.total.cast_signed(),
-            micros(now),
+            micros(by.at),
             work.counted_to,
             work.rate_per_second,
         ),
     )?;
     let key = write.conn.last_insert_rowid();
-    by_key(write.conn, JobKey(key))?.ok_or_else(|| Failure::Corrupt(format!("job {key} is gone")))
+    let job = by_key(write.conn, JobKey(key))?;
+    let job = job.ok_or_else(|| Failure::Corrupt(format!("job {key} is gone")))?;
+    let webhook = webhooks::id_of(write.conn, webhook)?;
+    audit::write(write.conn, Some(tenant), by, &Change::job_started(&job, webhook))?;
+    Ok(job)
 }
 
 fn by_key(conn: &Connection, key: JobKey) -> Result<Option<Job>, Failure> {
@@ -258,11 +263,16 @@ pub(super) fn end(
     tenant: TenantKey,
     key: JobKey,
     state: JobState,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<Job>, Failure> {
-    if one(write.conn, tenant, key)?.is_none() {
-        return Ok(None);
+    let Some(before) = one(write.conn, tenant, key)? else { return Ok(None) };
+    if before.state != JobState::Running {
+        return Ok(Some(before));
     }
-    set_state(write.conn, key, state, now)?;
-    one(write.conn, tenant, key)
+    set_state(write.conn, key, state, by.at)?;
+    let after = one(write.conn, tenant, key)?;
+    if let Some(after) = &after {
+        audit::write(write.conn, Some(tenant), by, &Change::job_stopped(&before, after))?;
+    }
+    Ok(after)
 }

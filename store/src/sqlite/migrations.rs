@@ -15,7 +15,8 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (4, include_str!("migrations/0004_replay.sql")),
     (5, include_str!("migrations/0005_late_deliveries.sql")),
     (6, include_str!("migrations/0006_event_log_spans.sql")),
-    (7, include_str!("migrations/0010_unwritten_leases.sql")),
+    (7, include_str!("migrations/0007_unwritten_leases.sql")),
+    (8, include_str!("migrations/0008_audit.sql")),
 ];
 
 /// Applies what is missing, in one transaction.

@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{by_hand, claims, delivery_list, jobs, log_index, migrations, stats};
+use super::{audit, by_hand, claims, delivery_list, jobs, log_index, migrations, stats};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
@@ -81,6 +81,22 @@ fn statements_use_their_index_and_sort_nothing() {
         assert!(plan.contains(step), "{sql}\n{plan}");
         assert!(!plan.contains("SCAN") || plan.contains("SCAN (subquery"), "{sql}\n{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+    }
+}
+
+#[test]
+fn the_audit_log_is_read_by_its_indexes() {
+    let mut conn = Connection::open_in_memory().expect("a database");
+    migrations::migrate(&mut conn).expect("the schema");
+    for (sql, step) in [
+        (audit::OF_TENANT, "SEARCH audit_entries USING INDEX audit_entries_tenant (tenant=? AND rowid<?)"),
+        (
+            audit::ABOUT,
+            "SEARCH audit_entries USING INDEX audit_entries_target (tenant=? AND target_id=? AND rowid<?)",
+        ),
+    ] {
+        let plan = plan(&conn, sql);
+        assert!(plan.contains(step), "{sql}\n{plan}");
     }
 }
 

@@ -1,9 +1,10 @@
-//! The ports but for that of jobs: each method brings its work to the writer or to a reader.
+//! The ports but for those of jobs, the audit log and portal links: each method brings its work to the writer or to a reader.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use callboard_domain::access::{Client, Tenant};
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, StoredEvent};
 use callboard_domain::id::{ClientId, DeliveryKey, EventId, EventKey, TenantId, TenantKey};
@@ -13,7 +14,7 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
     EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page, RecordError,
-    Recorded, Result, Signal, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    Recorded, Result, Signal, StoreError, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use rusqlite::Connection;
@@ -21,8 +22,8 @@ use rusqlite::Connection;
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{
-    SqliteStore, access, attempts, by_hand, claims, deliveries, delivery_list, event_list, events, retention,
-    stats, stream, webhooks,
+    SqliteStore, access, attempts, audit, by_hand, claims, deliveries, delivery_list, event_list, events,
+    retention, stats, stream, webhooks,
 };
 use crate::rows::attempts::details;
 use crate::rows::settings_text;
@@ -41,6 +42,26 @@ impl EventStore for SqliteStore {
         let rows = events.iter().map(|new| 1 + new.deliveries.len()).sum();
         let record = move |write: &mut Write<'_>| events::record(write, tenant, &events, now);
         self.writer.run_beside_unwritten(rows, record).await?.map_err(RecordError::Conflict)
+    }
+
+    async fn record_by_hand(
+        &self,
+        tenant: TenantKey,
+        event: NewEvent,
+        (by, change): (By, Change),
+    ) -> Result<Recorded, RecordError> {
+        let rows = FEW + event.deliveries.len();
+        let events = [event];
+        let record = move |write: &mut Write<'_>| {
+            let recorded = events::record(write, tenant, &events, by.at)?;
+            if recorded.is_ok() {
+                audit::write(write.conn, Some(tenant), &by, &change)?;
+            }
+            Ok(recorded)
+        };
+        let recorded = self.writer.run(rows, record).await?.map_err(RecordError::Conflict)?;
+        let nothing = || StoreError::Corrupt("nothing was recorded".to_owned());
+        Ok(recorded.into_iter().next().ok_or_else(nothing)?)
     }
 
     async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>> {
@@ -132,18 +153,18 @@ impl DeliveryStore for SqliteStore {
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        self.writer.run(FEW, move |write| by_hand::retry(write, tenant, delivery, now)).await
+        self.writer.run(FEW, move |write| by_hand::retry(write, tenant, delivery, &by)).await
     }
 
     async fn cancel_delivery(
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        self.writer.run(FEW, move |write| by_hand::cancel(write, tenant, delivery, now)).await
+        self.writer.run(FEW, move |write| by_hand::cancel(write, tenant, delivery, &by)).await
     }
 
     async fn webhook_stats(&self, webhook: WebhookKey, since: Timestamp) -> Result<WebhookStats> {
@@ -153,9 +174,9 @@ impl DeliveryStore for SqliteStore {
 
 #[async_trait]
 impl WebhookStore for SqliteStore {
-    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook) -> Result<Webhook> {
+    async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook, by: By) -> Result<Webhook> {
         let settings = settings_text(&webhook.settings).map_err(Failure::from)?;
-        self.writer.run(FEW, move |write| webhooks::create(write, tenant, &webhook, &settings)).await
+        self.writer.run(FEW, move |write| webhooks::create(write, tenant, &webhook, &settings, &by)).await
     }
 
     async fn update_webhook(
@@ -164,11 +185,11 @@ impl WebhookStore for SqliteStore {
         id: WebhookId,
         revision: i64,
         edit: WebhookEdit,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<Edited>> {
         let text = settings_text(&edit.settings).map_err(Failure::from)?;
         let update =
-            move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&edit, &text), now);
+            move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&edit, &text), &by);
         self.writer.run(FEW, update).await
     }
 
@@ -189,13 +210,8 @@ impl WebhookStore for SqliteStore {
         self.writer.run(FEW, move |write| webhooks::set_failing_since(write, key, since)).await
     }
 
-    async fn delete_webhook(
-        &self,
-        tenant: TenantKey,
-        id: WebhookId,
-        now: Timestamp,
-    ) -> Result<Option<WebhookKey>> {
-        self.writer.run(FEW, move |write| webhooks::delete(write, tenant, id, now)).await
+    async fn delete_webhook(&self, tenant: TenantKey, id: WebhookId, by: By) -> Result<Option<WebhookKey>> {
+        self.writer.run(FEW, move |write| webhooks::delete(write, tenant, id, &by)).await
     }
 
     async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
@@ -227,11 +243,11 @@ impl WebhookStore for SqliteStore {
         tenant: TenantKey,
         id: WebhookId,
         secret: Secret,
-        now: Timestamp,
         overlap_until: Timestamp,
+        by: By,
     ) -> Result<Option<Webhook>> {
         let rotate =
-            move |write: &mut Write<'_>| webhooks::rotate(write, tenant, id, &secret, now, overlap_until);
+            move |write: &mut Write<'_>| webhooks::rotate(write, tenant, id, &secret, overlap_until, &by);
         self.writer.run(FEW, rotate).await
     }
 }
@@ -243,10 +259,10 @@ impl AccessStore for SqliteStore {
         id: TenantId,
         name: String,
         retention_seconds: Option<u32>,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<Tenant>> {
         let create =
-            move |write: &mut Write<'_>| access::create_tenant(write, &id, &name, retention_seconds, now);
+            move |write: &mut Write<'_>| access::create_tenant(write, &id, &name, retention_seconds, &by);
         self.writer.run(FEW, create).await
     }
 
@@ -255,9 +271,11 @@ impl AccessStore for SqliteStore {
         id: &TenantId,
         name: String,
         retention_seconds: Option<u32>,
+        by: By,
     ) -> Result<Option<Tenant>> {
         let id = id.clone();
-        let update = move |write: &mut Write<'_>| access::update_tenant(write, &id, &name, retention_seconds);
+        let update =
+            move |write: &mut Write<'_>| access::update_tenant(write, &id, &name, retention_seconds, &by);
         self.writer.run(FEW, update).await
     }
 
@@ -274,8 +292,8 @@ impl AccessStore for SqliteStore {
         self.readers.run(move |conn| access::list_tenants(conn, page)).await
     }
 
-    async fn create_client(&self, tenant: TenantKey, client: NewClient) -> Result<Client> {
-        self.writer.run(FEW, move |write| access::create_client(write, tenant, &client)).await
+    async fn create_client(&self, tenant: TenantKey, client: NewClient, by: By) -> Result<Client> {
+        self.writer.run(FEW, move |write| access::create_client(write, tenant, &client, &by)).await
     }
 
     async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
@@ -292,14 +310,15 @@ impl AccessStore for SqliteStore {
         tenant: TenantKey,
         id: &ClientId,
         enabled: bool,
+        by: By,
     ) -> Result<Option<Client>> {
         let id = id.clone();
-        self.writer.run(FEW, move |write| access::set_client_enabled(write, tenant, &id, enabled)).await
+        self.writer.run(FEW, move |write| access::set_client_enabled(write, tenant, &id, enabled, &by)).await
     }
 
-    async fn delete_client(&self, tenant: TenantKey, id: &ClientId) -> Result<bool> {
+    async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool> {
         let id = id.clone();
-        self.writer.run(FEW, move |write| access::delete_client(write, tenant, &id)).await
+        self.writer.run(FEW, move |write| access::delete_client(write, tenant, &id, &by)).await
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {

@@ -1,5 +1,6 @@
 //! Webhooks and their signing secrets.
 
+use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
@@ -9,7 +10,7 @@ use rusqlite::{Connection, Row};
 
 use super::failure::Failure;
 use super::ledger::Write;
-use super::sql;
+use super::{audit, sql};
 use crate::rows::webhooks::{Columns, new_key, secret, webhook};
 use crate::rows::{before, listed, micros, natural, timestamp_option, wanted};
 
@@ -19,8 +20,9 @@ pub(super) fn create(
     tenant: TenantKey,
     new: &NewWebhook,
     settings: &str,
+    by: &By,
 ) -> Result<Webhook, Failure> {
-    let now = micros(new.now);
+    let now = micros(by.at);
     sql::run(
         write.conn,
         "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce)
@@ -37,7 +39,9 @@ pub(super) fn create(
     )?;
     let key = new_key(write.conn.last_insert_rowid())?;
     add_secret(write.conn, key.0, &new.secret, now)?;
-    written(write.conn, key.0)
+    let made = written(write.conn, key.0)?;
+    audit::write(write.conn, Some(tenant), by, &Change::webhook_created(&made))?;
+    Ok(made)
 }
 
 fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
@@ -60,24 +64,29 @@ pub(super) fn update(
     id: WebhookId,
     revision: i64,
     (edit, settings): (&WebhookEdit, &str),
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<Edited>, Failure> {
-    let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
+    let Some(before) = by_id(write.conn, tenant, id)? else { return Ok(None) };
+    let key = before.key.0;
     let updated = sql::run(
         write.conn,
         "UPDATE webhooks SET revision = revision + 1, settings = ?3, status = ?4, updated_at = ?5,
              disabled_reason = iif(status = ?4, disabled_reason, NULL),
              failing_since = iif(status = ?4, failing_since, NULL)
          WHERE key = ?1 AND revision = ?2",
-        (key, revision, settings, edit.status.as_str(), micros(now)),
+        (key, revision, settings, edit.status.as_str(), micros(by.at)),
     )?;
     if updated == 0 {
         return Ok(Some(Edited::Stale));
     }
     if let Some(secret) = &edit.secret {
-        replace_secrets(write.conn, key, secret, now, now)?;
+        replace_secrets(write.conn, key, secret, by.at, by.at)?;
     }
-    Ok(Some(Edited::Done(Box::new(written(write.conn, key)?))))
+    let after = written(write.conn, key)?;
+    if let Some(change) = Change::webhook_edited(&before, &after, edit.secret.is_some()) {
+        audit::write(write.conn, Some(tenant), by, &change)?;
+    }
+    Ok(Some(Edited::Done(Box::new(after))))
 }
 
 /// Disables a webhook, unless it is disabled already: many attempts may find
@@ -89,13 +98,21 @@ pub(super) fn disable(
     reason: &str,
     now: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
+    let Some(before) = by_key(write.conn, key)? else { return Ok(None) };
     let updated = sql::run(
         write.conn,
         "UPDATE webhooks SET revision = revision + 1, status = ?2, disabled_reason = ?3, updated_at = ?4
          WHERE key = ?1 AND deleted_at IS NULL AND status <> ?2",
         (key.0, Status::Disabled.as_str(), reason, micros(now)),
     )?;
-    if updated == 0 { Ok(None) } else { by_key(write.conn, key) }
+    if updated == 0 {
+        return Ok(None);
+    }
+    let after = written(write.conn, key.0)?;
+    if let Some(change) = Change::webhook_edited(&before, &after, false) {
+        audit::write(write.conn, Some(after.tenant), &By::system(now), &change)?;
+    }
+    Ok(Some(after))
 }
 
 /// Notes since when a webhook fails.
@@ -115,17 +132,25 @@ fn key_of(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<
     sql::value(conn, sql, (id.as_bytes(), tenant.0))
 }
 
+/// The public id of a webhook, deleted or not.
+pub(super) fn id_of(conn: &Connection, key: WebhookKey) -> Result<Option<WebhookId>, Failure> {
+    let id = sql::value(conn, "SELECT id FROM webhooks WHERE key = ?1", [key.0])?;
+    Ok(id.map(WebhookId::from_bytes))
+}
+
 /// Deletes a webhook. Its row stays, so that its key is not used again; its
 /// secrets have nothing left to sign.
 pub(super) fn delete(
     write: &mut Write<'_>,
     tenant: TenantKey,
     id: WebhookId,
-    now: Timestamp,
+    by: &By,
 ) -> Result<Option<WebhookKey>, Failure> {
-    let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
-    sql::run(write.conn, "UPDATE webhooks SET deleted_at = ?2 WHERE key = ?1", (key, micros(now)))?;
+    let Some(gone) = by_id(write.conn, tenant, id)? else { return Ok(None) };
+    let key = gone.key.0;
+    sql::run(write.conn, "UPDATE webhooks SET deleted_at = ?2 WHERE key = ?1", (key, micros(by.at)))?;
     sql::run(write.conn, "DELETE FROM secrets WHERE webhook = ?1", [key])?;
+    audit::write(write.conn, Some(tenant), by, &Change::webhook_deleted(&gone))?;
     Ok(Some(WebhookKey(key)))
 }
 
@@ -135,11 +160,12 @@ pub(super) fn rotate(
     tenant: TenantKey,
     id: WebhookId,
     secret: &Secret,
-    now: Timestamp,
     overlap_until: Timestamp,
+    by: &By,
 ) -> Result<Option<Webhook>, Failure> {
     let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
-    replace_secrets(write.conn, key, secret, now, overlap_until)?;
+    replace_secrets(write.conn, key, secret, by.at, overlap_until)?;
+    audit::write(write.conn, Some(tenant), by, &Change::secret_rotated(id, overlap_until))?;
     written(write.conn, key).map(Some)
 }
 

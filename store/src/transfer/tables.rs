@@ -112,6 +112,55 @@ pub(crate) const TABLES: &[Table] = &[
         ..PLAIN
     },
     Table {
+        name: "audit_entries",
+        columns: &[
+            same("key", Big),
+            same("tenant", Big),
+            same("at", Big),
+            same("actor_kind", Text),
+            same("actor_id", Text),
+            same("actor_name", Text),
+            same("action", Text),
+            same("target_kind", Text),
+            same("target_id", Text),
+            same("before", Text),
+            same("after", Text),
+            same("address", Text),
+        ],
+        from: "audit_entries",
+        numbered: true,
+        ..PLAIN
+    },
+    Table {
+        name: "portal_links",
+        columns: &[
+            same("key", Big),
+            same("tenant", Big),
+            same("name", Text),
+            same("scopes", Text),
+            same("token_digest", Bytes),
+            same("created_at", Big),
+            same("expires_at", Big),
+            same("revoked_at", Big),
+        ],
+        from: "portal_links",
+        numbered: true,
+        ..PLAIN
+    },
+    Table {
+        name: "portal_sessions",
+        columns: &[
+            same("key", Big),
+            same("digest", Bytes),
+            same("link", Big),
+            same("created_at", Big),
+            same("expires_at", Big),
+        ],
+        from: "portal_sessions",
+        numbered: true,
+        ..PLAIN
+    },
+    Table {
         name: "webhooks",
         columns: &[
             same("key", Big),

@@ -3,23 +3,23 @@
 use callboard_domain::access::{Scope, Scopes, digest};
 use callboard_domain::store::{NewClient, Page};
 
-use crate::world::{World, at};
+use crate::world::{World, at, by};
 
 const ALL: Page = Page { limit: 100, after: None };
 
 pub(crate) async fn tenants_are_made_once_and_changed(world: World) {
     let made = world.tenant_keeping("acme", Some(3_600)).await;
     assert_eq!((made.id.as_str(), made.retention_seconds, made.created_at), ("acme", Some(3_600), at(0)));
-    let again = world.store.create_tenant(made.id.clone(), "B".to_owned(), None, at(1)).await;
+    let again = world.store.create_tenant(made.id.clone(), "B".to_owned(), None, by(1)).await;
     assert_eq!(again, Ok(None));
     assert_eq!(world.store.tenant(&made.id).await, Ok(Some(made.clone())));
     assert_eq!(world.store.tenant_by_key(made.key).await, Ok(Some(made.clone())));
 
-    let changed = world.store.update_tenant(&made.id, "C".to_owned(), None).await;
+    let changed = world.store.update_tenant(&made.id, "C".to_owned(), None, by(0)).await;
     let changed = changed.expect("no error").expect("the tenant");
     assert_eq!((changed.key, changed.name.as_str(), changed.retention_seconds), (made.key, "C", None));
     let nobody = "nobody".parse().expect("an id");
-    assert_eq!(world.store.update_tenant(&nobody, "D".to_owned(), None).await, Ok(None));
+    assert_eq!(world.store.update_tenant(&nobody, "D".to_owned(), None, by(0)).await, Ok(None));
     assert_eq!(world.store.tenant(&nobody).await, Ok(None));
 
     let newer = world.tenant_keeping("other", None).await;
@@ -36,13 +36,12 @@ pub(crate) async fn clients_come_and_go(world: World) {
         name: "Shop".to_owned(),
         secret_digest: digest("sesame"),
         scopes: [Scope::WriteEvents, Scope::ReadEvents].into_iter().collect::<Scopes>(),
-        now: at(3),
     };
-    let made = world.store.create_client(tenant, new("one")).await.expect("a client");
+    let made = world.store.create_client(tenant, new("one"), by(3)).await.expect("a client");
     assert!(made.knows("sesame") && made.enabled && made.tenant == tenant && made.created_at == at(3));
     assert_eq!(made.scopes, new("one").scopes);
-    world.store.create_client(tenant, new("two")).await.expect("a client");
-    world.store.create_client(other, new("three")).await.expect("a client");
+    world.store.create_client(tenant, new("two"), by(0)).await.expect("a client");
+    world.store.create_client(other, new("three"), by(0)).await.expect("a client");
     assert_eq!(world.store.client(&made.id).await, Ok(Some(made.clone())));
 
     let first = world.store.list_clients(tenant, Page { limit: 1, after: None }).await.expect("a list");
@@ -50,12 +49,12 @@ pub(crate) async fn clients_come_and_go(world: World) {
     let second = world.store.list_clients(tenant, Page { limit: 1, after: first.next }).await;
     assert_eq!(second.expect("a list").items, std::slice::from_ref(&made));
 
-    assert_eq!(world.store.set_client_enabled(other, &made.id, false).await, Ok(None));
-    let disabled = world.store.set_client_enabled(tenant, &made.id, false).await;
+    assert_eq!(world.store.set_client_enabled(other, &made.id, false, by(0)).await, Ok(None));
+    let disabled = world.store.set_client_enabled(tenant, &made.id, false, by(0)).await;
     assert!(disabled.expect("no error").is_some_and(|client| !client.enabled));
-    assert_eq!(world.store.delete_client(other, &made.id).await, Ok(false));
-    assert_eq!(world.store.delete_client(tenant, &made.id).await, Ok(true));
-    assert_eq!(world.store.delete_client(tenant, &made.id).await, Ok(false));
+    assert_eq!(world.store.delete_client(other, &made.id, by(0)).await, Ok(false));
+    assert_eq!(world.store.delete_client(tenant, &made.id, by(0)).await, Ok(true));
+    assert_eq!(world.store.delete_client(tenant, &made.id, by(0)).await, Ok(false));
     assert_eq!(world.store.client(&made.id).await, Ok(None));
     assert_eq!(world.store.list_clients(tenant, ALL).await.expect("a list").items.len(), 1);
 }

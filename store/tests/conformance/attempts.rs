@@ -6,7 +6,7 @@ use std::time::Duration;
 use callboard_domain::delivery::{AttemptDetail, Cause, Outcome, State, Timings};
 use callboard_domain::store::ByHand;
 
-use crate::world::{World, at, attempt, event, nth};
+use crate::world::{World, at, attempt, by, event, nth};
 
 pub(crate) async fn a_delivery_goes_through_its_states(world: World) {
     let (tenant, webhook) = world.lane().await;
@@ -78,7 +78,7 @@ pub(crate) async fn what_was_called_off_stays_so_unless_it_was_delivered(world: 
         let recorded = world.record(tenant, event(id), &[webhook], at(1)).await;
         let key = nth(&recorded, 0);
         assert_eq!(world.claim(webhook, 10, at(1)).await.len(), 1);
-        let done = world.store.cancel_delivery(tenant, key, at(2)).await;
+        let done = world.store.cancel_delivery(tenant, key, by(2)).await;
         assert_eq!(done, Ok(Some(ByHand::Done(webhook))));
         assert_eq!(world.state(tenant, key).await, State::Cancelled);
         for _ in 0..2 {
@@ -96,8 +96,8 @@ pub(crate) async fn a_late_answer_leaves_a_new_life_alone(world: World) {
     let recorded = world.record(tenant, event("a"), &[webhook], at(1)).await;
     let key = nth(&recorded, 0);
     assert_eq!(world.claim(webhook, 10, at(1)).await.len(), 1);
-    world.store.cancel_delivery(tenant, key, at(2)).await.expect("no error");
-    let revived = world.store.retry_delivery(tenant, key, at(3)).await;
+    world.store.cancel_delivery(tenant, key, by(2)).await.expect("no error");
+    let revived = world.store.retry_delivery(tenant, key, by(3)).await;
     assert_eq!(revived, Ok(Some(ByHand::Done(webhook))));
     world.finish(attempt(&recorded, 0, webhook, 1, Outcome::Delivered, at(4))).await;
     let (summary, attempts) = world.delivery(tenant, key).await;
@@ -118,6 +118,6 @@ pub(crate) async fn superseded_without_an_attempt(world: World) {
     assert_eq!(world.state(tenant, nth(&recorded, 0)).await, State::Superseded);
     let stats = world.store.webhook_stats(webhook, at(0)).await.expect("statistics");
     assert!(stats.buckets.is_empty(), "nothing was sent");
-    let retried = world.store.retry_delivery(tenant, nth(&recorded, 0), at(3)).await;
+    let retried = world.store.retry_delivery(tenant, nth(&recorded, 0), by(3)).await;
     assert_eq!(retried, Ok(Some(ByHand::Done(webhook))));
 }

@@ -5,7 +5,7 @@ use callboard_domain::id::JobKey;
 use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
 use callboard_domain::store::{DeliveryFilter, NewReplay, Page};
 
-use crate::world::{World, at, attempt, event, event_about, nth};
+use crate::world::{World, at, attempt, by, event, event_about, nth};
 
 async fn advance(world: &World, job: &Job, limit: usize) -> Job {
     world.store.advance_job(job.key, limit, at(50)).await.expect("no error").expect("the job")
@@ -19,11 +19,11 @@ pub(crate) async fn a_job_retries_what_had_failed(mut world: World) {
         failed.push(world.ended(lane, event(&format!("f{index}")), Outcome::GivenUp, at(1)).await);
         world.ended(lane, event(&format!("d{index}")), Outcome::Delivered, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, None, at(9)).await.expect("a job");
+    let job = world.store.create_retry_job(tenant, webhook, None, by(9)).await.expect("a job");
     assert_eq!((job.state, job.total, job.done, job.created_at), (JobState::Running, Some(5), 0, at(9)));
     let later = world.ended(lane, event("later"), Outcome::GivenUp, at(10)).await;
     // Somebody is faster with one of them.
-    world.store.retry_delivery(tenant, nth(&failed[1], 0), at(11)).await.expect("no error");
+    world.store.retry_delivery(tenant, nth(&failed[1], 0), by(11)).await.expect("no error");
 
     assert_eq!(advance(&world, &job, 2).await.done, 2);
     world.restart().await;
@@ -50,31 +50,31 @@ pub(crate) async fn a_job_is_made_once_and_can_be_stopped(world: World) {
     for id in ["a", "b", "c"] {
         world.ended(lane, event(id), Outcome::GivenUp, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, None, at(2)).await.expect("a job");
-    assert_eq!(world.store.create_retry_job(tenant, webhook, None, at(3)).await, Ok(job.clone()));
+    let job = world.store.create_retry_job(tenant, webhook, None, by(2)).await.expect("a job");
+    assert_eq!(world.store.create_retry_job(tenant, webhook, None, by(3)).await, Ok(job.clone()));
     advance(&world, &job, 1).await;
-    assert_eq!(world.store.end_job(other, job.key, JobState::Stopped, at(4)).await, Ok(None));
+    assert_eq!(world.store.end_job(other, job.key, JobState::Stopped, by(4)).await, Ok(None));
     assert_eq!(world.store.job(other, job.key).await, Ok(None));
-    let stopped = world.store.end_job(tenant, job.key, JobState::Stopped, at(4)).await;
+    let stopped = world.store.end_job(tenant, job.key, JobState::Stopped, by(4)).await;
     let stopped = stopped.expect("no error").expect("the job");
     assert_eq!((stopped.state, stopped.done, stopped.ended_at), (JobState::Stopped, 1, Some(at(4))));
     assert_eq!(advance(&world, &job, 9).await, stopped);
-    let again = world.store.end_job(tenant, job.key, JobState::Finished, at(5)).await;
+    let again = world.store.end_job(tenant, job.key, JobState::Finished, by(5)).await;
     assert_eq!(again, Ok(Some(stopped)), "it has ended already");
-    let second = world.store.create_retry_job(tenant, webhook, None, at(6)).await.expect("a job");
+    let second = world.store.create_retry_job(tenant, webhook, None, by(6)).await.expect("a job");
     assert_eq!((second.key > job.key, second.total), (true, Some(2)));
     assert_eq!(world.store.advance_job(JobKey(77), 1, at(7)).await, Ok(None));
 
     let idle = world.webhook(tenant).await.key;
-    let nothing = world.store.create_retry_job(tenant, idle, None, at(8)).await.expect("a job");
+    let nothing = world.store.create_retry_job(tenant, idle, None, by(8)).await.expect("a job");
     assert_eq!(advance(&world, &nothing, 10).await.state, JobState::Finished);
 }
 
 pub(crate) async fn jobs_are_listed_for_their_tenant(world: World) {
     let (tenant, one) = world.lane().await;
     let two = world.webhook(tenant).await.key;
-    let first = world.store.create_retry_job(tenant, one, None, at(1)).await.expect("a job");
-    let second = world.store.create_retry_job(tenant, two, None, at(2)).await.expect("a job");
+    let first = world.store.create_retry_job(tenant, one, None, by(1)).await.expect("a job");
+    let second = world.store.create_retry_job(tenant, two, None, by(2)).await.expect("a job");
     let page = world.store.list_jobs(tenant, Page { limit: 1, after: None }).await.expect("a list");
     assert_eq!(page.items, [second]);
     let page = world.store.list_jobs(tenant, Page { limit: 1, after: page.next }).await.expect("a list");
@@ -121,8 +121,8 @@ pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
     assert_eq!((job.kind, job.total, job.done), (JobKind::Replay, Some(5), 0));
     assert_eq!(job.selection, Some(selection));
     assert_eq!(world.replay(lane, subject, at(31)).await, job, "one at a time");
-    let retry = world.store.create_retry_job(tenant, webhook, None, at(31)).await.expect("another kind");
-    world.store.end_job(tenant, retry.key, JobState::Stopped, at(31)).await.expect("stopped");
+    let retry = world.store.create_retry_job(tenant, webhook, None, by(31)).await.expect("another kind");
+    world.store.end_job(tenant, retry.key, JobState::Stopped, by(31)).await.expect("stopped");
     let after = world.ended(lane, event("late"), Outcome::Delivered, at(32)).await;
 
     let first = advance(&world, &job, 4).await;
@@ -145,7 +145,7 @@ pub(crate) async fn a_job_ends_with_its_webhook(world: World) {
     let recorded = world.ended((tenant, doomed.key), event("a"), Outcome::Delivered, at(1)).await;
     let selection = since(0, &Selection::STATES);
     let job = world.replay((tenant, doomed.key), selection, at(2)).await;
-    world.store.delete_webhook(tenant, doomed.id, at(3)).await.expect("no error").expect("deleted");
+    world.store.delete_webhook(tenant, doomed.id, by(3)).await.expect("no error").expect("deleted");
     let ended = advance(&world, &job, 10).await;
     assert_eq!((ended.state, ended.done, ended.ended_at), (JobState::Stopped, 0, Some(at(50))));
     assert_eq!(world.state(tenant, nth(&recorded, 0)).await, State::Delivered, "what was told stays told");
@@ -215,7 +215,7 @@ pub(crate) async fn a_rate_is_kept_through_a_restart(mut world: World) {
         let outcome = if index % 2 == 0 { Outcome::GivenUp } else { Outcome::Delivered };
         world.ended(lane, event(&format!("e{index}")), outcome, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, Some(0.5), at(10)).await.expect("a job");
+    let job = world.store.create_retry_job(tenant, webhook, Some(0.5), by(10)).await.expect("a job");
     assert_eq!(job.rate_per_second, Some(0.5));
     let done = async |world: &World, job: &Job, second| {
         let moved = world.store.advance_job(job.key, 100, at(second)).await.expect("no error");
@@ -233,7 +233,7 @@ pub(crate) async fn a_rate_is_kept_through_a_restart(mut world: World) {
     let range = world.store.range_of(selection.clone()).await.expect("a range");
     let counted = Counted { selected: 4, looked_at: 8, next: None };
     let replay = NewReplay { selection, range, counted, rate_per_second: Some(2.0) };
-    let job = world.store.create_replay_job(tenant, webhook, replay, at(4_000)).await.expect("a job");
+    let job = world.store.create_replay_job(tenant, webhook, replay, by(4_000)).await.expect("a job");
     let step = world.store.advance_job(job.key, 100, at(4_000)).await.expect("no error").expect("the job");
     assert_eq!((step.done, step.looked_at), (1, 2));
     assert_eq!(done(&world, &job, 4_000).await, 1);

@@ -1,5 +1,6 @@
 //! Late deliveries: of events from before their webhook heard them.
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
@@ -10,7 +11,7 @@ use callboard_domain::store::{
 use callboard_domain::webhook::{Collapse, Ordering, Settings};
 
 use crate::events::counted;
-use crate::world::{World, at, attempt_at, event, event_about, new_webhook, nth, settings};
+use crate::world::{World, at, attempt_at, by, event, event_about, new_webhook, nth, settings};
 
 const ALL: Page = Page { limit: 100, after: None };
 
@@ -28,7 +29,7 @@ impl World {
         let range = self.store.range_of(selection.clone()).await.expect("a range");
         let counted = Counted { selected: 0, looked_at: 0, next: None };
         let replay = NewReplay { selection, range, counted, rate_per_second: None };
-        self.store.create_replay_job(tenant, webhook, replay, now).await.expect("a job")
+        self.store.create_replay_job(tenant, webhook, replay, By::system(now)).await.expect("a job")
     }
 
     async fn add_late(&self, job: &Job, late: Late, now: Timestamp) -> Job {
@@ -113,7 +114,7 @@ pub(crate) async fn a_late_delivery_is_told_from_its_event(mut world: World) {
     assert_eq!(world.state(tenant, late[0]).await, State::Failed);
     let stranger = world.tenant("other").await;
     assert_eq!(world.store.delivery(stranger, late[0]).await, Ok(None));
-    let retried = world.store.retry_delivery(tenant, late[0], at(63)).await;
+    let retried = world.store.retry_delivery(tenant, late[0], by(63)).await;
     assert_eq!(retried, Ok(Some(ByHand::Done(webhook))));
     assert_eq!(world.claim(webhook, 9, at(63)).await[0].event.body, body);
     world.finish(finish(2, Outcome::Delivered)).await;
@@ -269,7 +270,7 @@ pub(crate) async fn nobody_gets_an_event_twice(world: World) {
     assert_eq!(world.add_late(&job, step, at(11)).await, after);
     // A job that moves by itself does not touch it.
     assert_eq!(world.store.advance_job(job.key, 100, at(11)).await, Ok(Some(after.clone())));
-    world.store.end_job(tenant, job.key, JobState::Stopped, at(12)).await.expect("stopped");
+    world.store.end_job(tenant, job.key, JobState::Stopped, by(12)).await.expect("stopped");
     let step = Late { from: after.left.from, next: after.left.to, looked_at: 1, events: vec![later.key] };
     assert_eq!(world.add_late(&job, step, at(12)).await.done, 1, "it was stopped");
     // Another job is made, and an echo is not echoed.
@@ -356,7 +357,7 @@ pub(crate) async fn what_is_late_makes_nothing_superfluous(world: World) {
     let tenant = world.tenant("acme").await;
     let settings = Settings { ordering: Ordering::Subject, collapse: Collapse::Latest, ..settings() };
     let new = callboard_domain::store::NewWebhook { settings, ..new_webhook() };
-    let webhook = world.store.create_webhook(tenant, new).await.expect("a webhook").key;
+    let webhook = world.store.create_webhook(tenant, new, by(0)).await.expect("a webhook").key;
     let whose = (tenant, webhook);
     let old = world.record(tenant, event("old"), &[], at(1)).await;
     world.record_in_order(whose, event("first"), (true, true), at(2)).await;
@@ -436,7 +437,7 @@ pub(crate) async fn a_late_job_ends_with_its_webhook(world: World) {
     let late = world.tell_late((tenant, doomed.key), &[told.key], at(5)).await;
     let job = world.late_job((tenant, doomed.key), at(10)).await;
     assert_eq!(job.left, Range { from: missed.key.0, to: told.key.0 + 2 });
-    world.store.delete_webhook(tenant, doomed.id, at(11)).await.expect("no error").expect("deleted");
+    world.store.delete_webhook(tenant, doomed.id, by(11)).await.expect("no error").expect("deleted");
     let step = Late { from: job.left.from, next: job.left.to, looked_at: 2, events: vec![missed.key] };
     let ended = world.add_late(&job, step, at(12)).await;
     assert_eq!((ended.state, ended.done, ended.ended_at), (JobState::Stopped, 0, Some(at(12))));

@@ -5,7 +5,7 @@ use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
 use callboard_domain::store::{DeliveryFilter, EventFilter, NewEvent, Page};
 
-use crate::world::{World, at, attempt, due, event_about, nth};
+use crate::world::{World, at, attempt, by, due, event_about, nth};
 
 /// What a delivery was made of.
 struct Made {
@@ -32,7 +32,7 @@ async fn populate(world: &World, tenant: TenantKey, webhooks: [WebhookKey; 2]) -
             State::Failed => drop(finish(Outcome::GivenUp).await),
             State::Superseded => drop(finish(Outcome::Superseded).await),
             State::Cancelled => {
-                world.store.cancel_delivery(tenant, key, at(second)).await.expect("no error");
+                world.store.cancel_delivery(tenant, key, by(second)).await.expect("no error");
             }
         }
         if second == 20 {

@@ -5,6 +5,7 @@
 
 mod access;
 mod attempts;
+mod audit;
 mod by_hand;
 mod claims;
 mod events;
@@ -13,6 +14,7 @@ mod late;
 mod lists;
 mod model;
 mod order;
+mod portal;
 mod postgres;
 mod retention;
 mod sqlite;
@@ -113,6 +115,21 @@ cases! {
         tenants_are_made_once_and_changed
         clients_come_and_go
         deployment_values_are_kept
+    }
+    audit {
+        a_change_is_told_with_who_made_it_and_what_differs
+        what_was_refused_or_changes_nothing_is_not_told
+        what_callboard_does_itself_is_told_too
+        what_is_done_by_hand_is_told
+        each_tenant_sees_its_own_and_nobody_the_deployments
+        every_filter_of_the_log_pages_to_the_end
+        old_entries_go_in_steps
+    }
+    portal {
+        a_link_makes_sessions_until_it_expires
+        revoking_a_link_ends_its_sessions
+        of_a_link_the_newest_sessions_stay
+        what_has_ended_goes_in_steps
     }
     jobs {
         a_job_retries_what_had_failed

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use callboard_domain::audit::By;
 use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookKey};
 use callboard_domain::store::{ByHand, DeliveryFilter};
 use proptest::prelude::*;
 
-use crate::world::{World, at, attempt_at, event};
+use crate::world::{World, at, attempt_at, by, event};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -141,7 +142,7 @@ impl History {
             (model.state, model.due) = (State::Pending, Some(self.now));
             ByHand::Done(self.webhook)
         };
-        let retried = self.world.store.retry_delivery(self.tenant, key, at(self.now)).await;
+        let retried = self.world.store.retry_delivery(self.tenant, key, by(self.now)).await;
         assert_eq!(retried, Ok(Some(expected)));
     }
 
@@ -155,13 +156,14 @@ impl History {
         } else {
             ByHand::NotInState(model.state)
         };
-        let cancelled = self.world.store.cancel_delivery(self.tenant, key, at(self.now)).await;
+        let cancelled = self.world.store.cancel_delivery(self.tenant, key, by(self.now)).await;
         assert_eq!(cancelled, Ok(Some(expected)));
     }
 
     async fn job(&mut self) {
         let (store, now) = (&self.world.store, at(self.now));
-        let job = store.create_retry_job(self.tenant, self.webhook, None, now).await.expect("a job");
+        let job =
+            store.create_retry_job(self.tenant, self.webhook, None, By::system(now)).await.expect("a job");
         let done = store.advance_job(job.key, 1_000, now).await.expect("no error").expect("the job");
         let mut failed = 0;
         for model in self.model.values_mut().filter(|model| model.state == State::Failed) {

@@ -10,7 +10,7 @@ use callboard_domain::store::{ByHand, Claimed};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-use crate::world::{World, at, attempt_at, event_about, nth, rng};
+use crate::world::{World, at, attempt_at, by, event_about, nth, rng};
 
 fn about(id: &str, subject: &str) -> Event {
     event_about(id, "ticket.updated", subject)
@@ -79,7 +79,7 @@ pub(crate) async fn one_that_is_retried_by_hand_goes_before_what_waits_and_besid
     end(&world, lane.1, &claimed[0], Outcome::GivenUp, 2).await;
     let second = world.claim(lane.1, 100, at(2)).await;
     assert_eq!(ids(&second), ["a2"]);
-    let retried = world.store.retry_delivery(lane.0, nth(&recorded[0], 0), at(3)).await;
+    let retried = world.store.retry_delivery(lane.0, nth(&recorded[0], 0), by(3)).await;
     assert_eq!(retried, Ok(Some(ByHand::Done(lane.1))));
     assert!(world.claim(lane.1, 100, at(3)).await.is_empty(), "a2 is on its way");
     assert!(end(&world, lane.1, &second[0], Outcome::Delivered, 4).await);
@@ -97,7 +97,7 @@ pub(crate) async fn calling_off_and_retention_let_the_next_go(world: World) {
         recorded.push(world.record_in_order(lane, about(id, "A"), (false, false), now).await.0);
     }
     let cancel =
-        async |index: usize| world.store.cancel_delivery(lane.0, nth(&recorded[index], 0), at(5)).await;
+        async |index: usize| world.store.cancel_delivery(lane.0, nth(&recorded[index], 0), by(5)).await;
     assert_eq!(cancel(1).await, Ok(Some(ByHand::Done(lane.1))), "from the middle");
     assert_eq!(cancel(0).await, Ok(Some(ByHand::Done(lane.1))), "and the first");
     // a3 may go now; it gets too old first.
@@ -109,7 +109,7 @@ pub(crate) async fn what_is_on_its_way_in_order_is_not_called_off(world: World) 
     let lane = world.ordered_lane().await;
     let (first, _) = world.record_in_order(lane, about("a1", "A"), (true, false), at(1)).await;
     world.record_in_order(lane, about("a2", "A"), (true, false), at(1)).await;
-    let cancel = async || world.store.cancel_delivery(lane.0, nth(&first, 0), at(2)).await;
+    let cancel = async || world.store.cancel_delivery(lane.0, nth(&first, 0), by(2)).await;
     assert_eq!(cancel().await, Ok(Some(ByHand::OnItsWay)));
     world.store.release(vec![nth(&first, 0)], at(2)).await.expect("released");
     assert_eq!(cancel().await, Ok(Some(ByHand::Done(lane.1))));
@@ -219,12 +219,12 @@ async fn walk(world: &mut World, lane: (TenantKey, WebhookKey), seed: u64) {
             }
             (9, Some(id)) => {
                 let done =
-                    world.store.retry_delivery(lane.0, known[&id].delivery, at(now)).await.expect("ok");
+                    world.store.retry_delivery(lane.0, known[&id].delivery, by(now)).await.expect("ok");
                 by_hand |= matches!(done, Some(ByHand::Done(_)));
             }
             (10, Some(id)) => {
                 let done =
-                    world.store.cancel_delivery(lane.0, known[&id].delivery, at(now)).await.expect("ok");
+                    world.store.cancel_delivery(lane.0, known[&id].delivery, by(now)).await.expect("ok");
                 assert!(known[&id].on_its_way.is_none() || !matches!(done, Some(ByHand::Done(_))));
             }
             (11, _) => {

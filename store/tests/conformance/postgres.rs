@@ -15,7 +15,7 @@ use callboard_domain::store::{
 use callboard_store::postgres::{self, Options, PostgresStore};
 use tokio_postgres::{Client, NoTls};
 
-use crate::world::{World, at, attempt, due, event, event_about, leased, new_webhook, nth};
+use crate::world::{World, at, attempt, by, due, event, event_about, leased, new_webhook, nth};
 
 const ALL: Page = Page { limit: 1_000, after: None };
 
@@ -162,7 +162,7 @@ async fn nodes_hear_of_each_other() {
     let world = World::postgres().await;
     let other = world.beside(Options::default()).await;
     let tenant = world.tenant("acme").await;
-    let webhook = other.create_webhook(tenant, new_webhook()).await.expect("a webhook").key;
+    let webhook = other.create_webhook(tenant, new_webhook(), by(0)).await.expect("a webhook").key;
     let signals = world.store.next_signals().await;
     assert_eq!(signals, [Signal::WebhookChanged { tenant, webhook }]);
     other
@@ -264,8 +264,8 @@ async fn nodes_that_move_one_job_on_do_it_once() {
         let counted = Counted { selected: 5, looked_at: 5, next: None };
         let replay = NewReplay { selection, range, counted, rate_per_second: None };
         let (one, two) = tokio::join!(
-            world.store.create_replay_job(tenant, webhook, replay.clone(), at(2)),
-            other.create_replay_job(tenant, webhook, replay, at(2))
+            world.store.create_replay_job(tenant, webhook, replay.clone(), by(2)),
+            other.create_replay_job(tenant, webhook, replay, by(2))
         );
         let job = one.expect("a job");
         assert_eq!(job, two.expect("the same job"));

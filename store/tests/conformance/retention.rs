@@ -4,7 +4,7 @@ use callboard_domain::delivery::Outcome;
 use callboard_domain::store::{Cleared, DeliveryFilter, EventFilter, Page};
 
 use crate::events::counted;
-use crate::world::{World, at, attempt, event, nth};
+use crate::world::{World, at, attempt, by, event, nth};
 
 const ALL: Page = Page { limit: 100, after: None };
 
@@ -86,7 +86,7 @@ pub(crate) async fn a_shorter_retention_reaches_back(world: World) {
     while world.prune(500, 4).await.more {}
     let kept = world.store.list_events(tenant.key, EventFilter::default(), ALL).await.expect("a list");
     assert_eq!(kept.items.len(), 10);
-    world.store.update_tenant(&tenant.id, "A".to_owned(), Some(10)).await.expect("changed");
+    world.store.update_tenant(&tenant.id, "A".to_owned(), Some(10), by(0)).await.expect("changed");
     while world.prune(500, 4).await.more {}
     let left = world.store.list_events(tenant.key, EventFilter::default(), ALL).await.expect("a list");
     assert!(left.items.is_empty());

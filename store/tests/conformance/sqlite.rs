@@ -10,7 +10,7 @@ use callboard_domain::store::{ClaimRequest, EventFilter, NewEvent, Page, StoreEr
 use callboard_store::OpenError;
 use callboard_store::sqlite::{self, Options, SqliteStore};
 
-use crate::world::{World, at, attempt, due, event, leased, new_webhook, nth};
+use crate::world::{World, at, attempt, by, due, event, leased, new_webhook, nth};
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
     sqlite::open(path, Options::default())
@@ -93,8 +93,8 @@ async fn a_full_database_loses_nothing_and_recovers() {
     let options = Options { max_bytes: Some(2 * 1024 * 1024), max_unindexed_events: 0 };
     let store = Arc::new(sqlite::open(&path, options).expect("a database"));
     let id = "acme".parse().expect("an id");
-    let tenant = store.create_tenant(id, "A".to_owned(), None, at(0)).await.expect("made").expect("new").key;
-    let webhook = store.create_webhook(tenant, new_webhook()).await.expect("a webhook").key;
+    let tenant = store.create_tenant(id, "A".to_owned(), None, by(0)).await.expect("made").expect("new").key;
+    let webhook = store.create_webhook(tenant, new_webhook(), by(0)).await.expect("a webhook").key;
     let large = move |index: u32| {
         let mut event = event(&format!("e{index}"));
         event.body = vec![b'x'; 20_000].into();
@@ -145,7 +145,7 @@ async fn pruning_gives_space_back() {
     let path = dir.path().join("callboard.db");
     let store = open(&path).expect("a database");
     let id = "acme".parse().expect("an id");
-    let tenant = store.create_tenant(id, "A".to_owned(), None, at(0)).await.expect("made").expect("new").key;
+    let tenant = store.create_tenant(id, "A".to_owned(), None, by(0)).await.expect("made").expect("new").key;
     for batch in 0..10 {
         let new = |index| {
             let mut event = event(&format!("e{batch}-{index}"));
@@ -168,8 +168,8 @@ async fn what_a_killed_process_was_sending_is_due_again_and_nothing_else() {
     let path = dir.path().join("callboard.db");
     let store = Arc::new(open(&path).expect("a database"));
     let id = "acme".parse().expect("an id");
-    let tenant = store.create_tenant(id, "A".to_owned(), None, at(0)).await.expect("made").expect("new").key;
-    let webhook = store.create_webhook(tenant, new_webhook()).await.expect("a webhook").key;
+    let tenant = store.create_tenant(id, "A".to_owned(), None, by(0)).await.expect("made").expect("new").key;
+    let webhook = store.create_webhook(tenant, new_webhook(), by(0)).await.expect("a webhook").key;
     let mut recorded = Vec::new();
     for name in ["under-way", "delivered", "failed", "released"] {
         let new = NewEvent { event: event(name).into(), deliveries: leased(webhook) };

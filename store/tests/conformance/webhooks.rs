@@ -4,12 +4,12 @@ use callboard_domain::store::{Edited, NewWebhook, Page, WebhookEdit, WebhookSlic
 use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_domain::wire::Dialect;
 
-use crate::world::{World, at, new_webhook, secret, settings};
+use crate::world::{World, at, by, new_webhook, secret, settings};
 
 pub(crate) async fn a_webhook_survives_the_round_trip(mut world: World) {
     let tenant = world.tenant("acme").await;
     let new = new_webhook();
-    let made = world.store.create_webhook(tenant, new.clone()).await.expect("a webhook");
+    let made = world.store.create_webhook(tenant, new.clone(), by(0)).await.expect("a webhook");
     assert_eq!((made.id, made.tenant, made.status), (new.id, tenant, Status::Active));
     assert_eq!((&made.settings, made.created_at, made.updated_at), (&new.settings, at(0), at(0)));
     assert_eq!(made.secrets[0].secret, new.secret);
@@ -27,7 +27,7 @@ pub(crate) async fn stale_edits_are_refused(world: World) {
     "Another name".clone_into(&mut changed.name);
     let edit = |revision| {
         let edit = WebhookEdit { settings: changed.clone(), status: Status::Paused, secret: None };
-        world.store.update_webhook(tenant, made.id, revision, edit, at(5))
+        world.store.update_webhook(tenant, made.id, revision, edit, by(5))
     };
     let Ok(Some(Edited::Done(edited))) = edit(made.revision).await else { panic!("an edit") };
     assert_eq!((edited.settings.name.as_str(), edited.status), ("Another name", Status::Paused));
@@ -37,20 +37,20 @@ pub(crate) async fn stale_edits_are_refused(world: World) {
 
     let other = world.tenant("other").await;
     let edit = WebhookEdit { settings: settings(), status: Status::Active, secret: None };
-    let foreign = world.store.update_webhook(other, made.id, edited.revision, edit, at(6)).await;
+    let foreign = world.store.update_webhook(other, made.id, edited.revision, edit, by(6)).await;
     assert_eq!(foreign, Ok(None));
 }
 
 pub(crate) async fn deletion_hides_it_everywhere(world: World) {
     let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
     let made = world.webhook(tenant).await;
-    assert_eq!(world.store.delete_webhook(other, made.id, at(1)).await, Ok(None));
-    assert_eq!(world.store.delete_webhook(tenant, made.id, at(1)).await, Ok(Some(made.key)));
-    assert_eq!(world.store.delete_webhook(tenant, made.id, at(1)).await, Ok(None));
+    assert_eq!(world.store.delete_webhook(other, made.id, by(1)).await, Ok(None));
+    assert_eq!(world.store.delete_webhook(tenant, made.id, by(1)).await, Ok(Some(made.key)));
+    assert_eq!(world.store.delete_webhook(tenant, made.id, by(1)).await, Ok(None));
     assert_eq!(world.store.webhook(tenant, made.id).await, Ok(None));
     assert_eq!(world.store.webhook_by_key(made.key).await, Ok(None));
     assert_eq!(world.store.webhooks_of(tenant).await, Ok(vec![]));
-    let rotated = world.store.rotate_secret(tenant, made.id, secret(), at(2), at(3)).await;
+    let rotated = world.store.rotate_secret(tenant, made.id, secret(), at(3), by(2)).await;
     assert_eq!(rotated, Ok(None));
     let disabled = world.store.disable_webhook(made.key, "it is gone".to_owned(), at(2)).await;
     assert_eq!(disabled, Ok(None));
@@ -62,7 +62,7 @@ pub(crate) async fn secrets_overlap_and_end(world: World) {
     let made = world.webhook(tenant).await;
     let [second, third, fourth] = [secret(), secret(), secret()];
     let rotate = async |secret, now, until| -> Webhook {
-        let rotated = world.store.rotate_secret(tenant, made.id, secret, at(now), at(until)).await;
+        let rotated = world.store.rotate_secret(tenant, made.id, secret, at(until), by(now)).await;
         rotated.expect("no error").expect("the webhook")
     };
     let ends = |webhook: &Webhook| -> Vec<_> {
@@ -86,7 +86,7 @@ pub(crate) async fn an_edit_may_bring_a_secret_that_signs_alone(world: World) {
     let made = world.webhook(tenant).await;
     let edit = |secret| WebhookEdit { settings: settings(), status: Status::Active, secret };
     let update = async |revision, secret| -> Edited {
-        let edited = world.store.update_webhook(tenant, made.id, revision, edit(secret), at(5)).await;
+        let edited = world.store.update_webhook(tenant, made.id, revision, edit(secret), by(5)).await;
         edited.expect("no error").expect("the webhook")
     };
     let new = secret();
@@ -121,7 +121,7 @@ pub(crate) async fn disabling_tells_why_until_the_status_changes(world: World) {
 
     let edit = async |revision, status| -> Webhook {
         let edit = WebhookEdit { settings: settings(), status, secret: None };
-        let edited = world.store.update_webhook(tenant, made.id, revision, edit, at(10)).await;
+        let edited = world.store.update_webhook(tenant, made.id, revision, edit, by(10)).await;
         let Ok(Some(Edited::Done(edited))) = edited else { panic!("{edited:?}") };
         *edited
     };
@@ -166,10 +166,12 @@ pub(crate) async fn webhooks_of_one_dialect_are_counted_and_sliced(world: World)
     for index in 0..5 {
         world.webhook(tenant).await;
         let nonce = format!("nonce-{index}");
-        let named = world.store.create_webhook(tenant, in_dialect(pair, Some(&nonce))).await;
+        let named = world.store.create_webhook(tenant, in_dialect(pair, Some(&nonce)), by(0)).await;
         assert_eq!(named.expect("a webhook").nonce.as_deref(), Some(&*nonce));
-        world.store.create_webhook(other, in_dialect(topics, None)).await.expect("a webhook");
-        made.push(world.store.create_webhook(tenant, in_dialect(topics, None)).await.expect("a webhook"));
+        world.store.create_webhook(other, in_dialect(topics, None), by(0)).await.expect("a webhook");
+        made.push(
+            world.store.create_webhook(tenant, in_dialect(topics, None), by(0)).await.expect("a webhook"),
+        );
     }
     let slice = async |newest_first, offset, limit| {
         let slice = WebhookSlice { dialect: Dialect::Viagogo, newest_first, offset, limit };
@@ -180,7 +182,7 @@ pub(crate) async fn webhooks_of_one_dialect_are_counted_and_sliced(world: World)
     assert_eq!(slice(true, 3, 9).await, (vec![made[1].clone(), made[0].clone()], 5));
     assert_eq!(slice(true, 5, 9).await, (vec![], 5));
     assert_eq!(slice(false, u64::MAX, u64::MAX).await, (vec![], 5));
-    world.store.delete_webhook(tenant, made[0].id, at(1)).await.expect("deleted");
+    world.store.delete_webhook(tenant, made[0].id, by(1)).await.expect("deleted");
     assert_eq!(slice(false, 0, 1).await, (vec![made[1].clone()], 4));
 }
 
@@ -189,7 +191,7 @@ pub(crate) async fn deleted_ones_can_still_be_shown(world: World) {
     let made = world.webhook(tenant).await;
     assert_eq!(world.store.webhook_or_deleted(tenant, made.id).await, Ok(Some(made.clone())));
     assert_eq!(made.deleted_at, None);
-    world.store.delete_webhook(tenant, made.id, at(7)).await.expect("deleted");
+    world.store.delete_webhook(tenant, made.id, by(7)).await.expect("deleted");
     let deleted = Webhook { deleted_at: Some(at(7)), secrets: vec![], ..made.clone() };
     assert_eq!(world.store.webhook_or_deleted(tenant, made.id).await, Ok(Some(deleted)));
     assert_eq!(world.store.webhook_or_deleted(other, made.id).await, Ok(None));

@@ -6,6 +6,7 @@ use std::sync::atomic::{self, AtomicU64};
 use std::time::Duration;
 
 use callboard_domain::access::Tenant;
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{
     Attempt, AttemptDetail, Cause, DeliverySummary, LoggedAttempt, Outcome, State,
@@ -63,12 +64,12 @@ impl World {
 
     pub(crate) async fn tenant_keeping(&self, id: &str, seconds: Option<u32>) -> Tenant {
         let id = id.parse().expect("a tenant id");
-        let made = self.store.create_tenant(id, "A tenant".to_owned(), seconds, at(0)).await;
+        let made = self.store.create_tenant(id, "A tenant".to_owned(), seconds, by(0)).await;
         made.expect("no error").expect("a new tenant")
     }
 
     pub(crate) async fn webhook(&self, tenant: TenantKey) -> Webhook {
-        self.store.create_webhook(tenant, new_webhook()).await.expect("a webhook")
+        self.store.create_webhook(tenant, new_webhook(), by(0)).await.expect("a webhook")
     }
 
     /// A tenant with one webhook.
@@ -124,7 +125,8 @@ impl World {
     pub(crate) async fn ordered_lane(&self) -> (TenantKey, WebhookKey) {
         let tenant = self.tenant("acme").await;
         let settings = Settings { ordering: Ordering::Subject, ..settings() };
-        let webhook = self.store.create_webhook(tenant, NewWebhook { settings, ..new_webhook() }).await;
+        let webhook =
+            self.store.create_webhook(tenant, NewWebhook { settings, ..new_webhook() }, by(0)).await;
         (tenant, webhook.expect("a webhook").key)
     }
 
@@ -198,7 +200,7 @@ impl World {
         let range = self.store.range_of(selection.clone()).await.expect("a range");
         let counted = Counted { selected: 0, looked_at: 0, next: Some(range.from) };
         let replay = NewReplay { selection, range, counted, rate_per_second };
-        self.store.create_replay_job(tenant, webhook, replay, now).await.expect("a job")
+        self.store.create_replay_job(tenant, webhook, replay, By::system(now)).await.expect("a job")
     }
 
     /// Starts a replay by state, counted to the end.
@@ -212,7 +214,7 @@ impl World {
         let selected = self.count(webhook, &selection).await;
         let counted = Counted { selected, looked_at: 0, next: None };
         let replay = NewReplay { selection, range, counted, rate_per_second: None };
-        self.store.create_replay_job(tenant, webhook, replay, now).await.expect("a job")
+        self.store.create_replay_job(tenant, webhook, replay, By::system(now)).await.expect("a job")
     }
 
     /// Comes back when the logs are where the options want them: the writer
@@ -251,9 +253,14 @@ pub(crate) fn secret() -> Secret {
     Secret::generate(Scheme::Hmac, &mut rng())
 }
 
+/// What Callboard itself does, so many seconds after the start.
+pub(crate) fn by(seconds: i64) -> By {
+    By::system(at(seconds))
+}
+
 pub(crate) fn new_webhook() -> NewWebhook {
     let id = WebhookId::generate(at(0), &mut rng());
-    NewWebhook { id, settings: settings(), status: Status::Active, secret: secret(), nonce: None, now: at(0) }
+    NewWebhook { id, settings: settings(), status: Status::Active, secret: secret(), nonce: None }
 }
 
 /// An event about ticket T-1.

@@ -2,6 +2,7 @@
 //! scheduler goes on, and may then be answered late, fail, or be the last thing
 //! that the process did.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,19 +12,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use callboard_domain::access::{Client, Tenant};
+use callboard_domain::audit::{By, Change, Entry, EntryFilter};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, StoredEvent};
 use callboard_domain::id::{
-    ClientId, DeliveryKey, EventId, EventKey, JobKey, TenantId, TenantKey, WebhookId, WebhookKey,
+    ClientId, DeliveryKey, EventId, EventKey, JobKey, PortalLinkKey, TenantId, TenantKey, WebhookId,
+    WebhookKey,
 };
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
+use callboard_domain::portal::PortalLink;
 use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
-    AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewReplay, NewWebhook, Node,
-    NodeStore, Page, RecordError, Recorded, Result, Signal, Store, StoreError, Stretch, Undelivered,
-    UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    AccessStore, AuditStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
+    EventFilter, EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink,
+    NewReplay, NewWebhook, Node, NodeStore, Page, PortalStore, RecordError, Recorded, Result, Signal, Store,
+    StoreError, Stretch, Undelivered, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -184,6 +188,15 @@ impl EventStore for SimulatedStore {
         self.call("record_events", self.inner.record_events(tenant, events, now)).await
     }
 
+    async fn record_by_hand(
+        &self,
+        tenant: TenantKey,
+        event: NewEvent,
+        audited: (By, Change),
+    ) -> Result<Recorded, RecordError> {
+        self.call("record_by_hand", self.inner.record_by_hand(tenant, event, audited)).await
+    }
+
     async fn event(&self, tenant: TenantKey, id: &EventId) -> Result<Option<StoredEvent>> {
         self.call("event", self.inner.event(tenant, id)).await
     }
@@ -214,9 +227,9 @@ impl DeliveryStore for SimulatedStore {
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        let work = self.inner.retry_delivery(tenant, delivery, now);
+        let work = self.inner.retry_delivery(tenant, delivery, by);
         let note = |done: &Option<ByHand>| {
             self.record.note(|| format!("  {delivery}: {done:?}"));
             if let Some(ByHand::Done(_)) = done {
@@ -230,9 +243,9 @@ impl DeliveryStore for SimulatedStore {
         &self,
         tenant: TenantKey,
         delivery: DeliveryKey,
-        now: Timestamp,
+        by: By,
     ) -> Result<Option<ByHand>> {
-        let work = self.inner.cancel_delivery(tenant, delivery, now);
+        let work = self.inner.cancel_delivery(tenant, delivery, by);
         let note = |done: &Option<ByHand>| {
             self.record.note(|| format!("  {delivery}: {done:?}"));
             if let Some(ByHand::Done(_)) = done {
@@ -283,20 +296,15 @@ impl WebhookStore for SimulatedStore {
         self.call_and("disable_webhook", self.inner.disable_webhook(key, reason, now), note).await
     }
 
-    async fn delete_webhook(
-        &self,
-        tenant: TenantKey,
-        id: WebhookId,
-        now: Timestamp,
-    ) -> Result<Option<WebhookKey>> {
+    async fn delete_webhook(&self, tenant: TenantKey, id: WebhookId, by: By) -> Result<Option<WebhookKey>> {
         let note = |key: &Option<WebhookKey>| self.record.deleted.lock().extend(*key);
-        self.call_and("delete_webhook", self.inner.delete_webhook(tenant, id, now), note).await
+        self.call_and("delete_webhook", self.inner.delete_webhook(tenant, id, by), note).await
     }
 
     pass_on! {
-        fn create_webhook(tenant: TenantKey, webhook: NewWebhook) -> Webhook;
+        fn create_webhook(tenant: TenantKey, webhook: NewWebhook, by: By) -> Webhook;
         fn update_webhook(tenant: TenantKey, id: WebhookId, revision: i64, edit: WebhookEdit,
-            now: Timestamp) -> Option<Edited>;
+            by: By) -> Option<Edited>;
         fn set_failing_since(key: WebhookKey, since: Option<Timestamp>) -> Option<Timestamp>;
         fn webhook(tenant: TenantKey, id: WebhookId) -> Option<Webhook>;
         fn webhook_by_key(key: WebhookKey) -> Option<Webhook>;
@@ -304,8 +312,8 @@ impl WebhookStore for SimulatedStore {
         fn list_webhooks_in(tenant: TenantKey, slice: WebhookSlice) -> (Vec<Webhook>, u64);
         fn webhook_or_deleted(tenant: TenantKey, id: WebhookId) -> Option<Webhook>;
         fn webhooks_of(tenant: TenantKey) -> Vec<Webhook>;
-        fn rotate_secret(tenant: TenantKey, id: WebhookId, secret: Secret, now: Timestamp,
-            overlap_until: Timestamp) -> Option<Webhook>;
+        fn rotate_secret(tenant: TenantKey, id: WebhookId, secret: Secret,
+            overlap_until: Timestamp, by: By) -> Option<Webhook>;
     }
 }
 
@@ -316,8 +324,9 @@ impl AccessStore for SimulatedStore {
         id: &TenantId,
         name: String,
         retention_seconds: Option<u32>,
+        by: By,
     ) -> Result<Option<Tenant>> {
-        self.call("update_tenant", self.inner.update_tenant(id, name, retention_seconds)).await
+        self.call("update_tenant", self.inner.update_tenant(id, name, retention_seconds, by)).await
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
@@ -333,12 +342,13 @@ impl AccessStore for SimulatedStore {
         tenant: TenantKey,
         id: &ClientId,
         enabled: bool,
+        by: By,
     ) -> Result<Option<Client>> {
-        self.call("set_client_enabled", self.inner.set_client_enabled(tenant, id, enabled)).await
+        self.call("set_client_enabled", self.inner.set_client_enabled(tenant, id, enabled, by)).await
     }
 
-    async fn delete_client(&self, tenant: TenantKey, id: &ClientId) -> Result<bool> {
-        self.call("delete_client", self.inner.delete_client(tenant, id)).await
+    async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool> {
+        self.call("delete_client", self.inner.delete_client(tenant, id, by)).await
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {
@@ -346,11 +356,11 @@ impl AccessStore for SimulatedStore {
     }
 
     pass_on! {
-        fn create_tenant(id: TenantId, name: String, retention_seconds: Option<u32>, now: Timestamp)
+        fn create_tenant(id: TenantId, name: String, retention_seconds: Option<u32>, by: By)
             -> Option<Tenant>;
         fn tenant_by_key(key: TenantKey) -> Option<Tenant>;
         fn list_tenants(page: Page) -> Listed<Tenant>;
-        fn create_client(tenant: TenantKey, client: NewClient) -> Client;
+        fn create_client(tenant: TenantKey, client: NewClient, by: By) -> Client;
         fn list_clients(tenant: TenantKey, page: Page) -> Listed<Client>;
     }
 }
@@ -368,8 +378,8 @@ impl JobStore for SimulatedStore {
 
     pass_on! {
         fn create_retry_job(tenant: TenantKey, webhook: WebhookKey, rate_per_second: Option<f64>,
-            now: Timestamp) -> Job;
-        fn create_replay_job(tenant: TenantKey, webhook: WebhookKey, replay: NewReplay, now: Timestamp)
+            by: By) -> Job;
+        fn create_replay_job(tenant: TenantKey, webhook: WebhookKey, replay: NewReplay, by: By)
             -> Job;
         fn range_of(selection: Selection) -> Range;
         fn count_selected(webhook: WebhookKey, selection: Selection, range: Range, limit: usize) -> Counted;
@@ -380,7 +390,7 @@ impl JobStore for SimulatedStore {
         fn job(tenant: TenantKey, job: JobKey) -> Option<Job>;
         fn list_jobs(tenant: TenantKey, page: Page) -> Listed<Job>;
         fn running_jobs() -> Vec<Job>;
-        fn end_job(tenant: TenantKey, job: JobKey, state: JobState, now: Timestamp) -> Option<Job>;
+        fn end_job(tenant: TenantKey, job: JobKey, state: JobState, by: By) -> Option<Job>;
     }
 }
 
@@ -394,6 +404,30 @@ impl UpkeepStore for SimulatedStore {
         fn cancel_orphans(limit: usize, now: Timestamp) -> Cleared;
         fn prune(now: Timestamp, default_retention_seconds: u32, limit: usize) -> Cleared;
         fn check() -> ();
+    }
+}
+
+#[async_trait]
+impl AuditStore for SimulatedStore {
+    pass_on! {
+        fn note(tenant: TenantKey, by: By, change: Change) -> ();
+        fn list_audit(tenant: Option<TenantKey>, filter: EntryFilter, page: Page) -> Listed<Entry>;
+        fn prune_audit(before: Timestamp, limit: usize) -> Cleared;
+    }
+}
+
+#[async_trait]
+impl PortalStore for SimulatedStore {
+    pass_on! {
+        fn create_portal_link(tenant: TenantKey, link: NewPortalLink, by: By) -> PortalLink;
+        fn portal_link(tenant: TenantKey, link: PortalLinkKey) -> Option<PortalLink>;
+        fn list_portal_links(tenant: TenantKey, page: Page) -> Listed<PortalLink>;
+        fn revoke_portal_link(tenant: TenantKey, link: PortalLinkKey, by: By) -> Option<PortalLink>;
+        fn open_portal_link(token_digest: [u8; 32], session_digest: [u8; 32], address: Option<IpAddr>,
+            now: Timestamp) -> Option<PortalLink>;
+        fn portal_session(session_digest: [u8; 32], now: Timestamp) -> Option<PortalLink>;
+        fn end_portal_session(session_digest: [u8; 32]) -> ();
+        fn prune_portal(now: Timestamp, links_before: Timestamp, limit: usize) -> Cleared;
     }
 }
 

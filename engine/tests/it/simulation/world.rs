@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::Clock as _;
 use callboard_domain::event::read_events;
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId, WebhookKey};
@@ -209,14 +210,15 @@ impl World {
     /// Makes the tenant and its webhooks.
     async fn prepare(&mut self, store: &dyn Store) -> Stored<()> {
         let (now, mut rng) = (self.record.timeline.now(), self.rng(1));
-        let tenant = store.create_tenant("acme".parse().unwrap(), "Acme".to_owned(), None, now).await?;
+        let tenant =
+            store.create_tenant("acme".parse().unwrap(), "Acme".to_owned(), None, By::system(now)).await?;
         self.tenant = tenant.unwrap().key;
         for hook in &self.plan.hooks {
             let (settings, _) = read_settings(&hook.settings, None).unwrap();
             let secret = Secret::generate(settings.signature, &mut rng);
             let id = WebhookId::generate(now, &mut rng);
-            let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now };
-            let made = store.create_webhook(self.tenant, webhook).await?;
+            let webhook = NewWebhook { id, settings, status: Status::Active, secret, nonce: None };
+            let made = store.create_webhook(self.tenant, webhook, By::system(now)).await?;
             self.hooks.push((made.key, made.id));
         }
         Ok(())
@@ -349,20 +351,22 @@ impl World {
                 self.set_status(life, hook, Status::Disabled).await?;
             }
             Action::Delete(hook) => {
-                engine.delete_webhook(tenant, self.hooks[hook].1).await?;
+                engine.delete_webhook(tenant, self.hooks[hook].1, self.by()).await?;
             }
-            Action::Ping(hook) => drop(engine.ping(tenant, self.hooks[hook].0).await?),
+            Action::Ping(hook) => drop(engine.ping(tenant, self.hooks[hook].0, self.by()).await?),
             Action::Retry(which) => {
                 if let Some(delivery) = picked(which) {
-                    engine.retry(tenant, delivery).await?;
+                    engine.retry(tenant, delivery, self.by()).await?;
                 }
             }
             Action::Cancel(which) => {
                 if let Some(delivery) = picked(which) {
-                    engine.cancel(tenant, delivery).await?;
+                    engine.cancel(tenant, delivery, self.by()).await?;
                 }
             }
-            Action::RetryFailed(hook) => drop(engine.retry_failed(tenant, self.hooks[hook].0, None).await?),
+            Action::RetryFailed(hook) => {
+                drop(engine.retry_failed(tenant, self.hooks[hook].0, None, self.by()).await?);
+            }
             Action::Replay(hook) => {
                 let selection = Selection {
                     since: callboard_domain::clock::Timestamp::UNIX_EPOCH,
@@ -372,11 +376,16 @@ impl World {
                     type_name: None,
                     subject_id: None,
                 };
-                engine.replay(tenant, self.hooks[hook].0, selection, None).await?;
+                engine.replay(tenant, self.hooks[hook].0, selection, None, self.by()).await?;
             }
             Action::Publish { .. } | Action::Crash { .. } | Action::Stop => {}
         }
         Ok(())
+    }
+
+    /// Somebody, now.
+    fn by(&self) -> By {
+        By::system(self.record.timeline.now())
     }
 
     /// Edits a webhook as the API does.
@@ -384,7 +393,7 @@ impl World {
         let (tenant, id) = (self.tenant, self.hooks[hook].1);
         let Some(webhook) = life.store.webhook(tenant, id).await? else { return Ok(()) };
         let edit = WebhookEdit { settings: webhook.settings, status, secret: None };
-        life.engine.update_webhook(tenant, id, webhook.revision, edit).await.map(drop)
+        life.engine.update_webhook(tenant, id, webhook.revision, edit, self.by()).await.map(drop)
     }
 
     /// Waits until everything is published and nothing is left to be sent.

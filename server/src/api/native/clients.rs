@@ -108,8 +108,8 @@ pub(in crate::api) async fn create(
     let now = access.now();
     let (id, secret) = access.with_rng(|rng| (ClientId::generate(now, rng), random_token("cbs_", rng)));
     let location = format!("/v1/clients/{id}");
-    let client = NewClient { id, name, secret_digest: digest(&secret), scopes, now };
-    let client = access.store().create_client(access.tenant.key, client).await?;
+    let client = NewClient { id, name, secret_digest: digest(&secret), scopes };
+    let client = access.store().create_client(access.tenant.key, client, access.by()).await?;
     let created = CreatedClient { client: ClientView::from(&client), client_secret: secret };
     let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::CREATED, headers, Json(created)))
@@ -149,7 +149,7 @@ async fn set_enabled(
     id: &ClientId,
     enabled: bool,
 ) -> Result<Json<ClientView>, Problem> {
-    let client = access.store().set_client_enabled(access.tenant.key, id, enabled).await?;
+    let client = access.store().set_client_enabled(access.tenant.key, id, enabled, access.by()).await?;
     access.forget_client(id);
     Ok(Json(ClientView::from(&client.ok_or_else(Problem::not_found)?)))
 }
@@ -196,7 +196,7 @@ pub(in crate::api) async fn delete(
     access: Granted<Admin>,
     Id(id): Id<ClientId>,
 ) -> Result<StatusCode, Problem> {
-    let deleted = access.store().delete_client(access.tenant.key, &id).await?;
+    let deleted = access.store().delete_client(access.tenant.key, &id, access.by()).await?;
     access.forget_client(&id);
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

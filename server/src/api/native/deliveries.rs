@@ -139,7 +139,7 @@ pub(in crate::api) async fn retry(
     access: Granted<WriteWebhooks>,
     Id(key): Id<DeliveryKey>,
 ) -> Result<(StatusCode, Json<DeliveryDetail>), Problem> {
-    let status = answer(access.engine().retry(access.tenant.key, key).await?, "retried")?;
+    let status = answer(access.engine().retry(access.tenant.key, key, access.by()).await?, "retried")?;
     Ok((status, shown(&access, key).await?))
 }
 
@@ -156,7 +156,7 @@ pub(in crate::api) async fn cancel(
     access: Granted<WriteWebhooks>,
     Id(key): Id<DeliveryKey>,
 ) -> Result<(StatusCode, Json<DeliveryDetail>), Problem> {
-    let status = answer(access.engine().cancel(access.tenant.key, key).await?, "cancelled")?;
+    let status = answer(access.engine().cancel(access.tenant.key, key, access.by()).await?, "cancelled")?;
     Ok((status, shown(&access, key).await?))
 }
 

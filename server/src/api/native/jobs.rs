@@ -61,6 +61,7 @@ pub(in crate::api) async fn stop(
     access: Granted<WriteWebhooks>,
     Id(key): Id<JobKey>,
 ) -> Result<Json<JobView>, Problem> {
-    let job = access.engine().stop_job(access.tenant.key, key).await?.ok_or_else(Problem::not_found)?;
+    let stopped = access.engine().stop_job(access.tenant.key, key, access.by()).await?;
+    let job = stopped.ok_or_else(Problem::not_found)?;
     Ok(Json(view(&access, &job).await?))
 }

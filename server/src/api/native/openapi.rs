@@ -41,7 +41,8 @@ pub(in crate::api) async fn show(Extension(document): Extension<Document>) -> im
         (name = "jobs", description = "Long work that was started by hand"),
         (name = "viagogo", description = "Webhooks for clients that were written for viagogo"),
         (name = "openticket", description = "Webhooks for clients that were written for OpenTicket"),
-        (name = "access", description = "Tenants, clients and tokens"),
+        (name = "access", description = "Tenants, clients, tokens and portal links"),
+        (name = "audit", description = "Who changed what, from where and when"),
         (name = "nodes", description = "The processes that share the database"),
         (name = "about", description = "The server itself"),
     )

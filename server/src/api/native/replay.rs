@@ -174,7 +174,8 @@ pub(in crate::api) async fn retry_failed(
             faults.finish(read).map_err(Problem::faults)?
         }
     };
-    let job = access.engine().retry_failed(access.tenant.key, webhook.key, rate_per_second).await?;
+    let (tenant, by) = (access.tenant.key, access.by());
+    let job = access.engine().retry_failed(tenant, webhook.key, rate_per_second, by).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
 }
 
@@ -208,7 +209,8 @@ pub(in crate::api) async fn replay(
         let view = DryRunView { total: counted.selected, total_capped: counted.next.is_some() };
         return Ok(Json(view).into_response());
     }
-    let job = access.engine().replay(tenant, webhook.key, selection.clone(), rate_per_second).await?;
+    let by = access.by();
+    let job = access.engine().replay(tenant, webhook.key, selection.clone(), rate_per_second, by).await?;
     if job.selection.as_ref() != Some(&selection) || job.rate_per_second != rate_per_second {
         let detail =
             format!("{} replays something else of this webhook; stop it, or wait for its end", job.key);

@@ -140,7 +140,7 @@ pub(in crate::api) async fn create(operator: Operator, body: JsonText) -> Result
         Retention::LeftOut => None,
         Retention::Given(seconds) => seconds,
     };
-    let made = operator.store().create_tenant(id, name, retention, operator.now()).await?;
+    let made = operator.store().create_tenant(id, name, retention, operator.by()).await?;
     let tenant = made.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "there is a tenant with this id"))?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(TenantView::from(tenant))))
 }
@@ -195,7 +195,6 @@ pub(in crate::api) async fn edit(
         Retention::LeftOut => tenant.retention_seconds,
         Retention::Given(seconds) => seconds,
     };
-    let edited =
-        operator.store().update_tenant(&id, name, retention).await?.ok_or_else(Problem::not_found)?;
-    Ok(Json(edited.into()))
+    let edited = operator.store().update_tenant(&id, name, retention, operator.by()).await?;
+    Ok(Json(edited.ok_or_else(Problem::not_found)?.into()))
 }

@@ -31,7 +31,8 @@ async fn set_status(
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
         let edit = WebhookEdit { settings: webhook.settings, status: wanted, secret: None };
-        let edited = access.engine().update_webhook(access.tenant.key, id, webhook.revision, edit).await?;
+        let (tenant, by) = (access.tenant.key, access.by());
+        let edited = access.engine().update_webhook(tenant, id, webhook.revision, edit, by).await?;
         if let Edited::Done(webhook) = edited.ok_or_else(Problem::not_found)? {
             return Ok(Json(WebhookView::new(&webhook, access.retry_base())));
         }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
+use callboard_domain::audit::Change;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookId;
 use callboard_domain::signing::Secret;
@@ -69,6 +70,7 @@ pub(in crate::api) async fn show(
     Id(id): Id<WebhookId>,
 ) -> Result<impl IntoResponse, Problem> {
     let webhook = find(&access, id).await?;
+    access.store().note(access.tenant.key, access.by(), Change::secret_shown(id)).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(SecretView::new(&webhook, access.now()))))
 }
 
@@ -105,7 +107,7 @@ pub(in crate::api) async fn rotate(
     let now = access.now();
     let until = now.saturating_add(std::time::Duration::from_secs(overlap)).unwrap_or(Timestamp::MAX);
     let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
-    let rotated = access.engine().rotate_secret(access.tenant.key, id, secret, until).await?;
+    let rotated = access.engine().rotate_secret(access.tenant.key, id, secret, until, access.by()).await?;
     let webhook = rotated.ok_or_else(Problem::not_found)?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, no_store, Json(SecretView::new(&webhook, now))))

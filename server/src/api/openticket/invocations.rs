@@ -100,7 +100,8 @@ pub(in crate::api) async fn retry(
     let Path((guid, named)) = path.map_err(|_| Problem::not_found())?;
     let webhook = find(&access, guid.parse().map_err(|_| Problem::not_found())?).await?;
     let delivery = invocation(&access, &webhook, &named).await?;
-    let status = answer(access.engine().retry(access.tenant.key, delivery.key).await?, "retried")?;
+    let status =
+        answer(access.engine().retry(access.tenant.key, delivery.key, access.by()).await?, "retried")?;
     let delivery = invocation(&access, &webhook, &named).await?;
     Ok((status, Json(InvocationView::new(delivery, &webhook))))
 }
@@ -118,6 +119,6 @@ pub(in crate::api) async fn retry_failed(
     Id(id): Id<WebhookId>,
 ) -> Result<(StatusCode, Json<RetryFailedView>), Problem> {
     let webhook = find(&access, id).await?;
-    let job = access.engine().retry_failed(access.tenant.key, webhook.key, None).await?;
+    let job = access.engine().retry_failed(access.tenant.key, webhook.key, None, access.by()).await?;
     Ok((StatusCode::ACCEPTED, Json(RetryFailedView::from(&job))))
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::{Attempt, AttemptDetail, Outcome, Timings};
 use callboard_domain::event::{Event, read_events};
@@ -99,7 +100,8 @@ impl Database {
     /// When it can't be written.
     pub(super) async fn tenant(&self, id: &str) -> Result<TenantKey, Failure> {
         let id: TenantId = id.parse()?;
-        let made = self.store.create_tenant(id.clone(), id.to_string(), None, self.clock.now()).await?;
+        let made =
+            self.store.create_tenant(id.clone(), id.to_string(), None, By::system(self.clock.now())).await?;
         Ok(made.ok_or_else(|| format!("tenant {id} is there already"))?.key)
     }
 
@@ -124,7 +126,7 @@ impl Database {
             async move {
                 let tenant = tenant.ok_or("no tenant")?;
                 let webhook = new_webhook(&settings, before + number, now)?;
-                let key = store.create_webhook(tenant, webhook).await?.key;
+                let key = store.create_webhook(tenant, webhook, By::system(now)).await?.key;
                 made.lock().push(key);
                 Ok(())
             }
@@ -169,7 +171,7 @@ fn new_webhook(settings: &Value, seed: u64, now: Timestamp) -> Result<NewWebhook
     let mut rng = StdRng::seed_from_u64(seed);
     let id = WebhookId::generate(now, &mut rng);
     let secret = Secret::generate(settings.signature, &mut rng);
-    Ok(NewWebhook { id, settings, status: Status::Active, secret, nonce: None, now })
+    Ok(NewWebhook { id, settings, status: Status::Active, secret, nonce: None })
 }
 
 async fn record(

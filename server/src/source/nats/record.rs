@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
+use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::event::{Event, MAX_EVENTS};
 use callboard_domain::id::TenantId;
@@ -167,7 +168,8 @@ impl NatsSource {
     }
 
     async fn try_to_publish(&self, part: &Batch) -> Result<(), RecordError> {
-        let tenant = self.directory.tenant_or_make(part.tenant.clone()).await?;
+        let tenant =
+            self.directory.tenant_or_make(part.tenant.clone(), By::system(self.directory.now())).await?;
         self.engine.publish(tenant.key, part.events()).await?;
         Ok(())
     }
