@@ -1,13 +1,16 @@
-//! Judges addresses: which ones a delivery may call, and which it may not.
+//! Judges what a delivery may call: addresses, ports and schemes.
 //!
 //! A webhook's address is chosen by somebody else, so by default only the
-//! public internet may be called. This file looks at addresses only; that each
-//! address is judged right before it is dialled is the business of `http`.
+//! public internet may be called. This file only judges; that each address is
+//! judged right before it is dialled is the business of `http`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Host;
+
+mod ports;
 
 /// Refused IPv4 networks; the first match names the kind.
 const IPV4: &[(Ipv4Net, &str)] = &[
@@ -68,21 +71,49 @@ const fn v6(segments: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::from_segments(segments), prefix)
 }
 
-/// Knows which addresses deliveries may call.
+/// What the operator decides about it.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Networks that may be called beside the public ones.
+    pub allow: Vec<IpNet>,
+    /// Networks that may not be called, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+    /// Ports that may not be called.
+    pub deny_ports: Vec<u16>,
+    /// Whether only https may be called.
+    pub require_https: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { allow: Vec::new(), deny: Vec::new(), deny_ports: ports::DENIED.to_vec(), require_https: false }
+    }
+}
+
+/// Knows what deliveries may call.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    allow: Vec<IpNet>,
+    rules: Rules,
 }
 
 impl Guard {
     /// A guard that refuses everything special except what `allow` opens.
-    ///
-    /// An IPv4 network opens its IPv4-mapped IPv6 form too, and the other way
-    /// round. An IPv6 network that carries IPv4 addresses (NAT64, 6to4, Teredo)
-    /// opens only those whose IPv4 address may be called.
     #[must_use]
     pub fn new(allow: Vec<IpNet>) -> Self {
-        Self { allow: allow.into_iter().map(unmapped).collect() }
+        Self::with_rules(Rules { allow, ..Rules::default() })
+    }
+
+    /// A guard that refuses everything special, but for what the rules say.
+    ///
+    /// An IPv4 network stands for its IPv4-mapped IPv6 form too, and the other
+    /// way round. An IPv6 network that carries IPv4 addresses (NAT64, 6to4,
+    /// Teredo) opens only those whose IPv4 address may be called.
+    #[must_use]
+    pub fn with_rules(mut rules: Rules) -> Self {
+        for net in rules.allow.iter_mut().chain(&mut rules.deny) {
+            *net = unmapped(*net);
+        }
+        Self { rules }
     }
 
     /// Whether `address` may be called.
@@ -95,10 +126,48 @@ impl Guard {
             IpAddr::V4(plain) => self.refuse_v4(plain),
             IpAddr::V6(plain) => self.refuse_v6(plain),
         };
-        kind.map_or(Ok(()), |kind| Err(Refusal { address, kind }))
+        kind.map_or(Ok(()), |kind| Err(Refusal::Address { address, kind }))
+    }
+
+    /// Whether anything may be called this way: by https or by http, at this
+    /// port.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] that says why not, and how to allow it.
+    pub fn judge_way(&self, https: bool, port: u16) -> Result<(), Refusal> {
+        if self.rules.require_https && !https {
+            return Err(Refusal::Plain);
+        }
+        if self.rules.deny_ports.contains(&port) {
+            return Err(Refusal::Port(port));
+        }
+        Ok(())
+    }
+
+    /// Judges a host as far as that is possible without looking it up: an
+    /// address, or a name that is loopback by definition (RFC 6761). Where any
+    /// other name leads is judged when it is called.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] that says why not, and how to allow it.
+    pub fn judge_host(&self, host: &Host<String>) -> Result<(), Refusal> {
+        match host {
+            Host::Ipv4(address) => self.judge(IpAddr::V4(*address)),
+            Host::Ipv6(address) => self.judge(IpAddr::V6(*address)),
+            Host::Domain(name) if is_localhost(name) => {
+                let v4 = self.judge(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                v4.or_else(|refusal| self.judge(IpAddr::V6(Ipv6Addr::LOCALHOST)).map_err(|_| refusal))
+            }
+            Host::Domain(_) => Ok(()),
+        }
     }
 
     fn refuse_v4(&self, address: Ipv4Addr) -> Option<&'static str> {
+        if self.denies(IpAddr::V4(address)) {
+            return Some(DENIED);
+        }
         if self.allows(IpAddr::V4(address)) {
             return None;
         }
@@ -106,6 +175,9 @@ impl Guard {
     }
 
     fn refuse_v6(&self, address: Ipv6Addr) -> Option<&'static str> {
+        if self.denies(IpAddr::V6(address)) {
+            return Some(DENIED);
+        }
         let special = IPV6.iter().find(|(net, _)| net.contains(&address)).map(|(_, kind)| *kind);
         if special.is_none()
             && let Some(same) = same_v4(address)
@@ -119,8 +191,18 @@ impl Guard {
     }
 
     fn allows(&self, address: IpAddr) -> bool {
-        self.allow.iter().any(|net| net.contains(&address))
+        self.rules.allow.iter().any(|net| net.contains(&address))
     }
+
+    fn denies(&self, address: IpAddr) -> bool {
+        self.rules.deny.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Whether a name, in lower case, is loopback whoever is asked.
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// The IPv4 address that an IPv6 address is merely another spelling of:
@@ -158,34 +240,47 @@ fn unmapped(net: IpNet) -> IpNet {
     net
 }
 
-/// Why an address may not be called. Its text is meant for people.
+/// The kind of addresses that the operator refuses.
+const DENIED: &str = "denied by egress.deny";
+
+/// Why something may not be called. Its text is meant for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    address: IpAddr,
-    kind: &'static str,
-}
-
-impl Refusal {
-    /// The refused address.
-    #[must_use]
-    pub const fn address(&self) -> IpAddr {
-        self.address
-    }
-
-    /// What kind of address it is, as it fits after "is": "loopback", "private".
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        self.kind
-    }
+pub enum Refusal {
+    /// The address may not.
+    Address {
+        /// The refused address.
+        address: IpAddr,
+        /// What kind of address it is, as it fits after "is": "loopback",
+        /// "private".
+        kind: &'static str,
+    },
+    /// Nothing may be called at this port.
+    Port(u16),
+    /// Nothing may be called by plain http.
+    Plain,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the address {} is {} and may not be called; allow it with egress.allow (CALLBOARD_EGRESS_ALLOW)",
-            self.address, self.kind
-        )
+        match self {
+            Self::Address { address, kind: DENIED } => {
+                write!(f, "the address {address} is {DENIED} (CALLBOARD_EGRESS_DENY) and may not be called")
+            }
+            Self::Address { address, kind } => write!(
+                f,
+                "the address {address} is {kind} and may not be called; \
+                 allow it with egress.allow (CALLBOARD_EGRESS_ALLOW)"
+            ),
+            Self::Port(port) => write!(
+                f,
+                "the port {port} may not be called; \
+                 allow it by an egress.deny_ports (CALLBOARD_EGRESS_DENY_PORTS) without it"
+            ),
+            Self::Plain => f.write_str(
+                "only https:// may be called; \
+                 allow http:// with egress.require_https = false (CALLBOARD_EGRESS_REQUIRE_HTTPS)",
+            ),
+        }
     }
 }
 
@@ -198,7 +293,11 @@ mod tests {
     use super::*;
 
     fn judged(guard: &Guard, address: &str) -> Option<&'static str> {
-        guard.judge(address.parse().unwrap()).err().map(|refusal| refusal.kind())
+        match guard.judge(address.parse().unwrap()) {
+            Ok(()) => None,
+            Err(Refusal::Address { kind, .. }) => Some(kind),
+            Err(other) => panic!("{other}"),
+        }
     }
 
     #[test]
@@ -308,6 +407,68 @@ mod tests {
             ("2001::3f57:fffe", "private"),
         ] {
             assert_eq!(judged(&guard, shut), Some(kind), "{shut}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_not_allowed_in_any_spelling() {
+        let parse = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
+        let guard = Guard::with_rules(Rules {
+            allow: parse(&["10.0.0.0/8", "64:ff9b::/96", "fd12::/16"]),
+            deny: parse(&["10.1.0.0/16", "::ffff:8.8.8.0/120", "fd12:1::/32", "2606:4700::/32"]),
+            ..Rules::default()
+        });
+        for open in ["10.2.0.1", "8.8.9.1", "64:ff9b::10.2.0.1", "fd12:2::1", "2606:4701::1"] {
+            assert_eq!(judged(&guard, open), None, "{open}");
+        }
+        for shut in [
+            "10.1.0.1",
+            "::ffff:10.1.0.1",
+            "::10.1.0.1",
+            "64:ff9b::10.1.0.1",
+            "8.8.8.8",
+            "::ffff:8.8.8.8",
+            "fd12:1::1",
+            "2606:4700::1111",
+        ] {
+            assert_eq!(judged(&guard, shut), Some(DENIED), "{shut}");
+        }
+        let refusal = guard.judge("8.8.8.8".parse().unwrap()).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "the address 8.8.8.8 is denied by egress.deny (CALLBOARD_EGRESS_DENY) and may not be called"
+        );
+    }
+
+    #[test]
+    fn ports_and_schemes_are_judged() {
+        let guard = Guard::default();
+        for port in [80, 443, 8080, 8443, 3000, 9200, 65_535] {
+            assert_eq!(guard.judge_way(false, port), Ok(()), "{port}");
+        }
+        for port in [0, 22, 25, 465, 587, 5432, 6379, 6667, 27_017] {
+            assert_eq!(guard.judge_way(true, port), Err(Refusal::Port(port)));
+        }
+        assert!(ports::DENIED.is_sorted());
+        let rules = Rules { deny_ports: vec![8080], require_https: true, ..Rules::default() };
+        let guard = Guard::with_rules(rules);
+        assert_eq!(guard.judge_way(true, 25), Ok(()));
+        assert_eq!(guard.judge_way(true, 8080), Err(Refusal::Port(8080)));
+        assert_eq!(guard.judge_way(false, 80), Err(Refusal::Plain));
+    }
+
+    #[test]
+    fn names_of_this_machine_are_judged_like_its_addresses() {
+        let host = |text: &str| Host::parse(text).unwrap();
+        for name in ["localhost", "LOCALHOST", "localhost.", "a.b.localhost", "a.localhost."] {
+            assert!(Guard::default().judge_host(&host(name)).is_err(), "{name}");
+            for net in ["127.0.0.0/8", "::1/128"] {
+                let guard = Guard::new(vec![net.parse().unwrap()]);
+                assert_eq!(guard.judge_host(&host(name)), Ok(()), "{name} with {net}");
+            }
+        }
+        for name in ["example.com", "localhost.example", "notlocalhost", "[2606:4700::1111]", "8.8.8.8"] {
+            assert_eq!(Guard::default().judge_host(&host(name)), Ok(()), "{name}");
         }
     }
 

@@ -25,6 +25,7 @@ mod link;
 mod network;
 mod pool;
 mod progress;
+mod proxy;
 mod resolve;
 mod tls;
 mod wire;
@@ -32,6 +33,7 @@ mod wire;
 pub use answer::{Answer, BODY_LIMIT};
 pub use endpoint::{BadUrl, Endpoint};
 pub use network::{Network, Stream};
+pub use proxy::Proxy;
 pub use resolve::{LookupFailure, Resolve, Resolver};
 
 use crate::guard::Guard;
@@ -55,6 +57,8 @@ pub struct ClientOptions {
     pub resolver: Resolver,
     /// What connections are made of.
     pub network: Arc<dyn Network>,
+    /// Through whom connections are made, if not at once.
+    pub proxy: Option<Proxy>,
     /// Whether the system's root certificates are trusted.
     pub system_roots: bool,
     /// Further root certificates to trust.
@@ -71,6 +75,7 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(10),
             resolver: Resolver::default(),
             network: Arc::new(network::Tcp),
+            proxy: None,
             system_roots: true,
             extra_roots: Vec::new(),
         }
@@ -130,13 +135,14 @@ impl Client {
             connect_timeout,
             resolver,
             network,
+            proxy,
             system_roots,
             extra_roots,
         } = options;
         let limits = Limits { idle_timeout, per_origin: max_idle_per_origin, total: max_idle_total };
         let system_roots = system_roots.then(tls::system_roots).into_iter().flatten();
         let tls = tls::connector(system_roots.chain(extra_roots), Arc::clone(&clock));
-        let dialler = Dialler { guard, resolver: resolver.start(), network, tls };
+        let dialler = Dialler { guard, resolver: resolver.start(), network, proxy, tls };
         Self { inner: Arc::new(Inner { dialler, pool: Pool::new(limits), clock, connect_timeout }) }
     }
 
@@ -158,6 +164,19 @@ impl Client {
         let result = ended.unwrap_or_else(|_| Err(explain::timed_out(endpoint, deadline, &progress)));
         progress.enter(progress.stage);
         Exchange { result, timings: progress.timings, peer: progress.peer, reused: progress.reused }
+    }
+
+    /// Judges what of an endpoint can be judged before it is called: the
+    /// scheme, the port, and the host where it is an address or this machine.
+    /// The text says what is refused, and how to allow it.
+    ///
+    /// # Errors
+    /// When it could not be called.
+    pub fn judge(&self, endpoint: &Endpoint) -> Result<(), String> {
+        let guard = &self.inner.dialler.guard;
+        let way = guard.judge_way(endpoint.server_name().is_some(), endpoint.port());
+        let judged = way.and_then(|()| guard.judge_host(endpoint.host()));
+        judged.map_err(|refusal| explain::blocked(endpoint, refusal).message)
     }
 
     /// Closes connections that were idle too long at `now`, which is

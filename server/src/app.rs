@@ -9,7 +9,7 @@ use callboard_domain::clock::Clock;
 use callboard_domain::store::{Store, StoreError};
 use callboard_engine::Engine;
 use callboard_engine::guard::Guard;
-use callboard_engine::http::{Client, ClientOptions};
+use callboard_engine::http::{BadUrl, Client, ClientOptions};
 use callboard_store::postgres;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng as _};
@@ -38,6 +38,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The proxy of the settings is none.
+    #[error("egress.proxy: {0}")]
+    Proxy(BadUrl),
     /// The machine gives no random numbers.
     #[error("the machine gives no random numbers: {0}")]
     Chance(String),
@@ -66,8 +69,10 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
     let own_url = own_url(&listener, settings);
     let store = open(settings).await?;
     time::follow_once(&*store, &*clock).await?;
-    let guard = Guard::new(settings.egress.allow.clone());
-    let client = Client::new(guard, ClientOptions::default(), Arc::clone(&clock));
+    let guard = Guard::with_rules(settings.egress.rules());
+    let proxy = settings.egress.proxy().map_err(StartError::Proxy)?;
+    let client = ClientOptions { proxy, ..ClientOptions::default() };
+    let client = Client::new(guard, client, Arc::clone(&clock));
     let options = callboard_engine::Options {
         lane_capacity: settings.delivery.lane_capacity,
         queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,

@@ -5,20 +5,22 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 mod database;
+mod egress;
 mod layers;
 mod source;
 
 pub use database::DatabaseUrl;
+pub use egress::Egress;
 pub use layers::{ConfigError, Loaded, Overrides, Source, load};
 pub use source::{Nats, Sources};
 
 /// Settings that no output shows.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     "admin_token",
+    "egress.proxy_password",
     "source.nats.password",
     "source.nats.token",
     "source.nats.nkey",
@@ -26,9 +28,13 @@ const SECRETS: [&str; 5] = [
 ];
 
 /// Settings without a default, and what holds where they are not given.
-pub(crate) const OPTIONAL: [(&str, &str); 13] = [
+pub(crate) const OPTIONAL: [(&str, &str); 17] = [
     ("admin_token", "made on the first start"),
     ("public_url", "where it listens"),
+    ("egress.deny_ports", "what browsers refuse, and databases"),
+    ("egress.proxy", "receivers are called at once"),
+    ("egress.proxy_user", "none"),
+    ("egress.proxy_password", "none"),
     ("postgres.node_name", "the name of the machine"),
     ("source.nats.url", "nothing is consumed"),
     ("source.nats.stream", "none"),
@@ -69,7 +75,7 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// How a PostgreSQL database is used.
     pub postgres: Postgres,
-    /// Which receivers may be called.
+    /// What deliveries may call, and how they connect.
     pub egress: Egress,
     /// How deliveries wait.
     pub delivery: Delivery,
@@ -96,15 +102,6 @@ pub struct Postgres {
     /// What this process is called among those that share the database; the name of
     /// its machine if left out.
     pub node_name: Option<String>,
-}
-
-/// Which receivers may be called.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Egress {
-    /// Networks that are open beside the public ones.
-    #[serde(deserialize_with = "networks")]
-    pub allow: Vec<IpNet>,
 }
 
 /// How deliveries wait.
@@ -186,7 +183,7 @@ impl Default for Settings {
             admin_token: None,
             public_url: None,
             postgres: Postgres { max_connections: 10, node_name: None },
-            egress: Egress { allow: Vec::new() },
+            egress: Egress::default(),
             delivery: Delivery {
                 lane_capacity: 1_024,
                 queue_memory_mib: 64,
@@ -201,42 +198,6 @@ impl Default for Settings {
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
         }
     }
-}
-
-/// A list of networks, as a list or as one comma-separated text.
-fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    use serde::de::Error;
-
-    struct Networks;
-
-    impl<'de> serde::de::Visitor<'de> for Networks {
-        type Value = Vec<IpNet>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("networks such as \"127.0.0.0/8\", as a list or separated by commas")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<IpNet>, E> {
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
-        }
-
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut parts: A) -> Result<Vec<IpNet>, A::Error> {
-            let mut networks = Vec::new();
-            while let Some(part) = parts.next_element::<String>()? {
-                networks.push(network(&part)?);
-            }
-            Ok(networks)
-        }
-    }
-
-    deserializer.deserialize_any(Networks)
-}
-
-fn network<E: serde::de::Error>(text: &str) -> Result<IpNet, E> {
-    let single = || text.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
-    text.parse().ok().or_else(single).ok_or_else(|| {
-        E::custom(format_args!("{text:?} is no network; write an address and a length, such as 127.0.0.0/8"))
-    })
 }
 
 impl Settings {
@@ -289,6 +250,7 @@ impl Settings {
                 "where clients reach the server, such as https://callboard.example, without a query",
             );
         }
+        self.egress.check()?;
         self.source.nats.check()
     }
 

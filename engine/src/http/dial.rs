@@ -1,4 +1,5 @@
-//! New connections: look up once, judge every address, dial what may be called.
+//! New connections: look up once, judge every address, dial what may be called,
+//! through the operator's proxy where there is one.
 //!
 //! There is no second lookup between judging and dialling: a name that answers
 //! differently the second time is how a private address would be reached.
@@ -16,6 +17,7 @@ use super::explain;
 use super::link::Link;
 use super::network::{Network, Stream};
 use super::progress::{Progress, Stage};
+use super::proxy::Proxy;
 use super::resolve::Resolve;
 use super::wire::{Gauge, Socket, Wire};
 use super::{Endpoint, Fault};
@@ -32,6 +34,8 @@ pub(super) struct Dialler {
     pub(super) guard: Guard,
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) network: Arc<dyn Network>,
+    /// Through whom connections are made.
+    pub(super) proxy: Option<Proxy>,
     /// The text says why there is no TLS.
     pub(super) tls: Result<TlsConnector, String>,
 }
@@ -43,17 +47,20 @@ impl Dialler {
         endpoint: &Endpoint,
         progress: &mut Progress<'_>,
     ) -> Result<Box<Link>, Fault> {
+        let way = self.guard.judge_way(endpoint.server_name().is_some(), endpoint.port());
+        way.map_err(|refusal| explain::blocked(endpoint, refusal))?;
         let addresses = self.addresses(endpoint, progress).await?;
         let addresses: Vec<SocketAddr> =
             addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port())).collect();
         progress.peer = addresses.first().copied();
-        progress.enter(Stage::Connect);
-        let (stream, peer) = match connect(&self.network, &addresses).await {
-            Ok(connected) => connected,
-            Err((address, error)) => {
+        let (stream, peer) = if let Some(proxy) = &self.proxy {
+            self.through(proxy, &addresses, progress).await?
+        } else {
+            progress.enter(Stage::Connect);
+            connect(&self.network, &addresses).await.map_err(|(address, error)| {
                 progress.peer = Some(address);
-                return Err(explain::connect(address, &error));
-            }
+                explain::connect(address, &error)
+            })?
         };
         progress.peer = Some(peer);
         let gauge = Arc::new(Gauge::default());
@@ -90,6 +97,43 @@ impl Dialler {
             (Some(refusal), true) => Err(explain::blocked(endpoint, refusal)),
             (None, true) => Err(explain::no_address(endpoint)),
         }
+    }
+
+    /// A connection to the first of `addresses` that the proxy gets through to.
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        addresses: &[SocketAddr],
+        progress: &mut Progress<'_>,
+    ) -> Result<(Box<dyn Stream>, SocketAddr), Fault> {
+        let found = match &proxy.host {
+            Host::Ipv4(address) => vec![IpAddr::V4(*address)],
+            Host::Ipv6(address) => vec![IpAddr::V6(*address)],
+            Host::Domain(name) => {
+                progress.enter(Stage::Proxy);
+                self.resolver.resolve(name).await.map_err(|failure| explain::lookup(name, &failure))?
+            }
+        };
+        let found: Vec<SocketAddr> =
+            in_turns(found).into_iter().map(|ip| SocketAddr::new(ip, proxy.port)).collect();
+        progress.enter(Stage::Proxy);
+        let mut refused = None;
+        for &address in addresses {
+            progress.peer = Some(address);
+            let connected = connect(&self.network, &found).await;
+            let (mut stream, _) = connected.map_err(|(_, error)| explain::no_proxy(proxy, &error))?;
+            match proxy.open(&mut *stream, address).await {
+                Ok(()) => return Ok((stream, address)),
+                Err(refusal) => {
+                    let is_final = refusal.is_final();
+                    refused = Some(explain::refused_by_proxy(proxy, address, &refusal));
+                    if is_final {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| explain::no_proxy(proxy, &io::Error::other("no address was tried"))))
     }
 
     async fn secure(

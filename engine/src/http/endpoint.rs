@@ -153,7 +153,7 @@ impl fmt::Debug for Endpoint {
 /// Why a URL can't be posted to; reads well after "the url".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadUrl(String);
+pub struct BadUrl(pub(super) String);
 
 #[cfg(test)]
 mod tests {

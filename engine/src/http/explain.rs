@@ -12,6 +12,7 @@ use rustls::pki_types::UnixTime;
 use url::Host;
 
 use super::progress::{Progress, Stage};
+use super::proxy::{Proxy, Refused};
 use super::resolve::LookupFailure;
 use super::{Endpoint, Fault};
 use crate::guard::Refusal;
@@ -34,11 +35,24 @@ pub(super) fn no_address(endpoint: &Endpoint) -> Fault {
 }
 
 pub(super) fn blocked(endpoint: &Endpoint, refusal: Refusal) -> Fault {
-    let message = match endpoint.host() {
-        Host::Domain(name) => format!("the host name {name} leads nowhere that may be called: {refusal}"),
-        Host::Ipv4(_) | Host::Ipv6(_) => refusal.to_string(),
+    let message = match (endpoint.host(), refusal) {
+        (Host::Domain(name), Refusal::Address { .. }) => {
+            format!("the host name {name} leads nowhere that may be called: {refusal}")
+        }
+        _ => refusal.to_string(),
     };
     Fault::new(Cause::Blocked, message)
+}
+
+/// The operator's proxy can't be reached.
+pub(super) fn no_proxy(proxy: &Proxy, error: &io::Error) -> Fault {
+    let message = format!("no connection to the proxy {proxy} (egress.proxy): {error}");
+    Fault::new(Cause::Connect, message)
+}
+
+pub(super) fn refused_by_proxy(proxy: &Proxy, address: SocketAddr, refusal: &Refused) -> Fault {
+    let message = format!("the proxy {proxy} (egress.proxy) made no connection to {address}: {refusal}");
+    Fault::new(Cause::Connect, message)
 }
 
 pub(super) fn connect(address: SocketAddr, error: &io::Error) -> Fault {
@@ -208,6 +222,10 @@ pub(super) fn timed_out(endpoint: &Endpoint, limit: Duration, progress: &Progres
         Stage::Connect => {
             Fault::new(Cause::ConnectTimeout, format!("no connection to {peer} within {limit}"))
         }
+        Stage::Proxy => Fault::new(
+            Cause::ConnectTimeout,
+            format!("no connection to {peer} within {limit} through the proxy (egress.proxy)"),
+        ),
         Stage::Tls => Fault::new(
             Cause::ConnectTimeout,
             format!("connected to {peer}, but the TLS handshake was not done within {limit}"),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Makes connections. Names were looked up, and addresses judged, before it is
-/// asked.
+/// asked; only the operator's proxy is not judged.
 #[async_trait]
 pub trait Network: Send + Sync {
     /// A connection to `address`. Who asks limits how long that may take.

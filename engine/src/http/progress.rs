@@ -15,6 +15,8 @@ pub(super) enum Stage {
     Start,
     Lookup,
     Connect,
+    /// As [`Stage::Connect`], through the operator's proxy.
+    Proxy,
     Tls,
     Exchange,
 }
@@ -57,7 +59,7 @@ impl<'a> Progress<'a> {
         match self.stage {
             Stage::Start => {}
             Stage::Lookup => self.timings.dns_us += spent,
-            Stage::Connect => self.timings.connect_us += spent,
+            Stage::Connect | Stage::Proxy => self.timings.connect_us += spent,
             Stage::Tls => self.timings.tls_us += spent,
             Stage::Exchange => self.timings.exchange_us += spent,
         }

@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use crate::receiver::{Act, Receiver};
 
 mod addresses;
+mod egress;
 mod hostile;
+mod proxy;
 mod tls;
 
 /// Long enough never to be what ends a post.

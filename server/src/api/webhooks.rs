@@ -17,13 +17,14 @@ pub async fn find<S: Needed>(access: &Granted<S>, id: WebhookId) -> Result<Webho
     access.store().webhook(access.tenant.key, id).await?.ok_or_else(Problem::not_found)
 }
 
-/// Makes a webhook, and returns also what its receiver verifies signatures
-/// with.
+/// Makes a webhook, if what it asks for may be called, and returns also what
+/// its receiver verifies signatures with.
 pub async fn make(
     access: &Granted<WriteWebhooks>,
     settings: Settings,
     enabled: Option<bool>,
 ) -> Result<(Webhook, String), Problem> {
+    access.engine().admit(&settings, None).map_err(Problem::faults)?;
     let now = access.now();
     let names_itself = settings.subscription.dialect() == Dialect::OpenTicket;
     let (id, secret, nonce) = access.with_rng(|rng| {
@@ -36,7 +37,7 @@ pub async fn make(
     Ok((access.engine().create_webhook(access.tenant.key, webhook, access.by()).await?, shown))
 }
 
-/// Gives a webhook other settings, unless somebody else edited it since it was
+/// Gives a webhook other settings, if what they ask for may be called, unless somebody else edited it since it was
 /// read.
 pub async fn edit(
     access: &Granted<WriteWebhooks>,
@@ -44,6 +45,7 @@ pub async fn edit(
     settings: Settings,
     enabled: Option<bool>,
 ) -> Result<Webhook, Problem> {
+    access.engine().admit(&settings, Some(&webhook.settings)).map_err(Problem::faults)?;
     let status = match enabled {
         Some(false) => Status::Disabled,
         Some(true) if webhook.status == Status::Disabled => Status::Active,

@@ -69,6 +69,49 @@ fn a_wrong_value_is_named_with_its_source() {
 }
 
 #[test]
+fn what_deliveries_may_call_is_read_from_texts_and_lists() {
+    let rules = load_from(&[]).expect("the defaults").settings.egress.rules();
+    assert!(rules.deny_ports.contains(&25) && rules.deny.is_empty() && !rules.require_https);
+    let loaded = load_from(&[
+        ("CALLBOARD_EGRESS_DENY", "10.1.0.0/16, 192.0.2.1"),
+        ("CALLBOARD_EGRESS_DENY_PORTS", "25, 8443"),
+        ("CALLBOARD_EGRESS_REQUIRE_HTTPS", "true"),
+        ("CALLBOARD_EGRESS_PROXY", "http://proxy.internal:3128"),
+        ("CALLBOARD_EGRESS_PROXY_USER", "callboard"),
+        ("CALLBOARD_EGRESS_PROXY_PASSWORD", "hunter2"),
+    ])
+    .expect("good settings");
+    let rules = loaded.settings.egress.rules();
+    assert_eq!((rules.deny.len(), &*rules.deny_ports, rules.require_https), (2, &[25, 8443][..], true));
+    assert!(loaded.settings.egress.proxy().expect("a proxy").is_some());
+    assert_eq!(loaded.origins["egress.proxy_password"].0, "********");
+    assert!(!format!("{:?}", loaded.settings).contains("hunter2"));
+    let ports = |text: &str| {
+        let loaded = load_from(&[("CALLBOARD_EGRESS_DENY_PORTS", text)]).expect("good settings");
+        loaded.settings.egress.rules().deny_ports
+    };
+    assert_eq!((ports(""), ports("25")), (vec![], vec![25]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, "[egress]\ndeny_ports = [25, \"26\"]\nallow = [\"10.0.0.0/8\"]\n").expect("a file");
+    let loaded = load(Some(&file), std::iter::empty(), &Overrides::default()).expect("good settings");
+    assert_eq!(loaded.settings.egress.deny_ports, Some(vec![25, 26]));
+    for (name, value, says) in [
+        ("DENY", "here", "\"here\" is no network"),
+        ("DENY_PORTS", "25,smtp", "\"smtp\" is no port; write a number from 0 to 65535"),
+        ("DENY_PORTS", "65536", "\"65536\" is no port"),
+        ("REQUIRE_HTTPS", "maybe", "boolean"),
+        ("PROXY", "https://proxy.internal", "must start with http://"),
+        ("PROXY", "http://u:hunter2@proxy.internal", "must not contain a user name or password"),
+        ("PROXY_USER", "callboard", "egress.proxy"),
+    ] {
+        let message = load_from(&[(&format!("CALLBOARD_EGRESS_{name}"), value)]).expect_err(says).to_string();
+        assert!(message.starts_with("egress.") && message.contains(says), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
 fn the_password_of_the_database_is_shown_nowhere() {
     let url = "postgres://callboard:hunter2@db/callboard";
     let loaded = load_from(&[("CALLBOARD_DATABASE", url)]).expect("good settings");

@@ -47,7 +47,7 @@ async fn until_published(published: &AtomicU64, number: u64) {
 async fn a_backup_under_load_is_whole_as_of_one_moment() {
     let home = Home::new();
     let process = home.serve().await;
-    process.make_webhook(&json!({"url": "http://127.0.0.1:9/", "events": ["*"]})).await;
+    process.make_webhook(&json!({"url": "http://127.0.0.1:8/", "events": ["*"]})).await;
     let (published, stop, load) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), TaskTracker::new());
     load.spawn(publish(process.address, Arc::clone(&published), stop.clone()));
     until_published(&published, 50).await;

@@ -139,7 +139,7 @@ async fn events_are_sent_from_files_and_from_standard_input() {
     let home = Home::new();
     let process = home.serve().await;
     let event = |id: &str| json!({"id": id, "type": "order.paid", "subject": {"id": "1"}});
-    let settings = json!({"url": "http://127.0.0.1:9/", "events": ["order.*"]});
+    let settings = json!({"url": "http://127.0.0.1:8/", "events": ["order.*"]});
     process.make_webhook(&settings).await;
     let send = async |body: &str| {
         std::fs::write(home.path("events.json"), body).expect("a file");

@@ -115,9 +115,6 @@ fn causes_can_be_read() {
     for (url, cause, says) in [
         (refused.as_str(), "connect", "refused"),
         (&receiver.url("/"), "timeout", "200 ms"),
-        ("http://10.1.2.3/", "blocked", "private"),
-        ("http://[::1]:9/", "blocked", "loopback"),
-        ("http://169.254.169.254/latest", "blocked", "metadata"),
         ("http://nobody.invalid/", "dns", "nobody.invalid"),
     ] {
         let webhook = operator.make_webhook(url, &settings);
@@ -133,14 +130,47 @@ fn causes_can_be_read() {
 }
 
 #[test]
-fn loopback_is_blocked_unless_it_is_opened() {
-    let house = Harness::configured(|settings| settings.egress.allow.clear());
-    let operator = house.operator();
+fn what_is_shut_after_a_webhook_was_made_is_blocked() {
+    let mut house = Harness::configured(|settings| {
+        settings.egress.allow = ["0.0.0.0/0", "::/0"].map(|net| net.parse().expect("a network")).to_vec();
+        settings.egress.deny_ports = Some(Vec::new());
+    });
     let receiver = house.receiver();
-    made(&operator, &receiver.url("/"), &json!([]));
-    let id = operator.publish(&ticket("1"));
-    let failed = house.delivery(&operator, &id, "failed");
-    assert_eq!(failed["last_attempt"]["cause"], "blocked");
+    let at_receiver = receiver.url("/");
+    let settings = json!({"events": ["*"], "retry": {"schedule_seconds": []}});
+    let cases = [
+        (at_receiver.as_str(), "loopback"),
+        ("http://10.1.2.3/", "private"),
+        ("http://[::1]:8080/", "loopback"),
+        ("http://169.254.169.254/latest", "metadata"),
+        ("http://localhost/", "the host name localhost leads nowhere that may be called"),
+        ("http://8.8.8.8:25/", "the port 25 may not be called"),
+    ];
+    let operator = house.operator();
+    let made = cases.map(|(url, says)| {
+        let settings = operator.make_webhook(url, &settings);
+        (url, says, format!("/v1/webhooks/{}", text(&settings["id"])))
+    });
+    house.restart_with(|settings| {
+        settings.egress.allow.clear();
+        settings.egress.deny_ports = None;
+    });
+    let operator = house.operator();
+    for (url, _, path) in &made {
+        operator.patch(path, &json!({"name": "still here"})).is(200);
+        operator.patch(path, &json!({"url": format!("{url}x")})).blames(400, "invalid-input", &["/url"]);
+    }
+    operator.post("/v1/events", &ticket("1")).is(202);
+    for (url, says, path) in &made {
+        let id = house.until("its delivery failed", || {
+            let listed = operator.get(&format!("{path}/deliveries?state=failed")).is(200);
+            listed["items"][0]["id"].as_str().map(str::to_owned)
+        });
+        let attempt = operator.get(&format!("/v1/deliveries/{id}")).is(200)["last_attempt"].clone();
+        assert_eq!(attempt["cause"], "blocked", "{url}: {attempt}");
+        assert!(text(&attempt["message"]).contains(says), "{url}: {attempt}");
+        assert_eq!((&attempt["status"], &attempt["answer"]), (&Value::Null, &Value::Null), "{url}");
+    }
     assert!(receiver.unexpected().is_empty());
 }
 

@@ -33,7 +33,7 @@ async fn assert_reads_only(process: &Process, webhook: &str, known: &str) {
     process.get("/healthz").await.is(200);
     process.get(&format!("/v1/events/{known}")).await.is(200);
     process.get(&format!("/v1/webhooks/{webhook}/deliveries")).await.is(200);
-    let settings = json!({"url": "http://127.0.0.1:9/", "events": ["*"]});
+    let settings = json!({"url": "http://127.0.0.1:8/", "events": ["*"]});
     process.post("/v1/webhooks", &settings).await.assert_unavailable();
 }
 

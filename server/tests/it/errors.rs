@@ -17,7 +17,7 @@ fn state(caller: &Caller) -> Vec<Vec<Value>> {
 fn settled() -> (Harness, Caller, Vec<Vec<Value>>) {
     let house = Harness::start();
     let operator = house.operator();
-    operator.make_webhook("http://127.0.0.1:9/", &json!({"events": ["order.*"], "name": "Kept"}));
+    operator.make_webhook("http://127.0.0.1:8/", &json!({"events": ["order.*"], "name": "Kept"}));
     operator.make_client(&["read:events"]);
     operator.post("/v1/events", &json!({"id": "kept", "type": "x.y", "subject": {"id": "1"}})).is(202);
     let before = state(&operator);

@@ -142,6 +142,13 @@ impl Harness {
         self.run();
     }
 
+    /// The same, with other settings.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.end();
+        change(&mut self.settings);
+        self.run();
+    }
+
     /// The URL of the database.
     pub(crate) fn database(&self) -> &str {
         self.settings.database.reveal()

@@ -12,6 +12,7 @@ mod crash;
 mod deliveries;
 mod dialects;
 mod disk;
+mod egress;
 mod errors;
 mod events;
 mod harness;

@@ -329,7 +329,7 @@ fn a_target_in_use_or_with_other_data_is_left_alone() {
 fn what_differs_is_named() {
     let mut house = Harness::start();
     house.operator().make_client(&["read:events"]);
-    house.operator().make_webhook("http://127.0.0.1:9/", &json!({"events": ["order.*"]}));
+    house.operator().make_webhook("http://127.0.0.1:8/", &json!({"events": ["order.*"]}));
     let source = house.database().to_owned();
     house.pause();
     let target = TestDatabase::postgres();

@@ -292,7 +292,7 @@ fn a_long_replay_counts_on_through_a_restart_and_makes_nothing_twice() {
     let mut house = Harness::start();
     let operator = house.operator();
     publish_unheard(&operator, 6);
-    let made = operator.make_webhook("http://127.0.0.1:9/", &json!({"events": ["*"]}));
+    let made = operator.make_webhook("http://127.0.0.1:8/", &json!({"events": ["*"]}));
     let path = path_of(&made);
     operator.act(&format!("{path}/pause")).is(200);
     let job = operator.post(&format!("{path}/replay"), &missing()).is(202);
@@ -320,7 +320,7 @@ fn a_replay_that_is_stopped_in_the_middle_leaves_the_rest_missing() {
     let house = Harness::start();
     let operator = house.operator();
     publish_unheard(&operator, 3);
-    let made = operator.make_webhook("http://127.0.0.1:9/", &json!({"events": ["*"]}));
+    let made = operator.make_webhook("http://127.0.0.1:8/", &json!({"events": ["*"]}));
     let path = path_of(&made);
     operator.act(&format!("{path}/pause")).is(200);
     let job = operator.post(&format!("{path}/replay"), &missing()).is(202);
@@ -342,7 +342,7 @@ async fn a_kill_in_the_middle_of_a_replay_loses_nothing_and_repeats_nothing() {
         let one = |index: usize| event("ticket.updated", &(thousand * 1_000 + index).to_string());
         process.post("/v1/events", &(0..1_000).map(one).collect()).await.is(202);
     }
-    let webhook = process.make_webhook(&json!({"url": "http://127.0.0.1:9/", "events": ["*"]})).await;
+    let webhook = process.make_webhook(&json!({"url": "http://127.0.0.1:8/", "events": ["*"]})).await;
     let path = format!("/v1/webhooks/{webhook}");
     process.post(&format!("{path}/pause"), &json!({})).await.is(200);
     let job = process.post(&format!("{path}/replay"), &missing()).await.is(202);

@@ -379,7 +379,7 @@ fn failed_invocations_are_retried_one_by_one_and_all_at_once() {
     body["retries"] = 0.into();
     let guid = text(&operator.post(HOOKS, &body).is(201)["guid"]).to_owned();
     let invocations = format!("{HOOKS}/{guid}/invocations");
-    let other = make(&operator, "http://127.0.0.1:9/", "shop", "paid", false);
+    let other = make(&operator, "http://127.0.0.1:8/", "shop", "paid", false);
     let ids: Vec<String> = (0..5)
         .map(|index| operator.publish(&json!({"type": "order.paid", "subject": {"id": index.to_string()}})))
         .collect();

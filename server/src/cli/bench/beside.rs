@@ -65,7 +65,7 @@ pub(super) async fn other_webhooks(bench: &Bench<'_>) -> Result<Finding, Failure
         tenants.push(database.tenant(&other(number)).await?);
     }
     let settings =
-        |number: u64| json!({"url": format!("http://127.0.0.1:9/{number}"), "events": ["ticket.*"]});
+        |number: u64| json!({"url": format!("http://127.0.0.1:8/{number}"), "events": ["ticket.*"]});
     database.webhooks(tenants, webhooks, settings).await?;
     database.close().await;
     let full = Contender::start(bench, "full", folder).await?;
@@ -117,7 +117,7 @@ pub(super) async fn write_log(
     let database = Database::open(folder, &bench.clock).await?;
     let tenant = database.tenant("default").await?;
     let settings = |number: u64| -> Value {
-        json!({"name": format!("log {number}"), "url": "http://127.0.0.1:9/", "events": ["ticket.*"]})
+        json!({"name": format!("log {number}"), "url": "http://127.0.0.1:8/", "events": ["ticket.*"]})
     };
     let webhooks = database.webhooks(vec![tenant], HEARD_BY, settings).await?;
     let filling = Filling {

@@ -20,7 +20,7 @@ async fn late(home: &Home) -> (Process, String) {
         let event = json!({"id": id, "type": type_name, "subject": {"id": id}});
         process.post("/v1/events", &event).await.is(202);
     }
-    let settings = json!({"url": "http://127.0.0.1:9/", "events": ["order.*"]});
+    let settings = json!({"url": "http://127.0.0.1:8/", "events": ["order.*"]});
     let webhook = process.make_webhook(&settings).await;
     process.post(&format!("/v1/webhooks/{webhook}/pause"), &json!({})).await.is(200);
     (process, webhook)
