@@ -19,9 +19,11 @@ use crate::wire::Dialect;
 use crate::wire::ingresse::Hook;
 use crate::wire::viagogo::Topic;
 
+mod client_certificate;
 mod read;
 
-pub use read::{read_rate, read_settings};
+pub use client_certificate::ClientCertificate;
+pub use read::{read_rate, read_settings, read_stored_settings};
 
 /// What stands where a stored secret is not shown; given back in an edit, it
 /// means "as it was".
@@ -134,6 +136,8 @@ pub struct Settings {
     pub headers: Vec<(String, String)>,
     /// The `Authorization` header of each delivery.
     pub authorization_header: Option<Confidential>,
+    /// By which certificate deliveries name themselves to the receiver.
+    pub client_certificate: Option<ClientCertificate>,
     /// How deliveries are signed.
     pub signature: Scheme,
 }
@@ -299,6 +303,8 @@ pub struct SettingsDocument<'a> {
     timeout_seconds: f64,
     headers: serde_json::Map<String, serde_json::Value>,
     authorization_header: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<client_certificate::Document<'a>>,
     signature: Scheme,
 }
 
@@ -337,7 +343,7 @@ impl Settings {
     }
 
     /// The settings as they are stored, secrets in clear;
-    /// [`read_settings`] reads them back.
+    /// [`read_stored_settings`] reads them back.
     #[must_use]
     pub fn revealed(&self) -> SettingsDocument<'_> {
         SettingsDocument {
@@ -368,6 +374,7 @@ impl Settings {
             timeout_seconds: self.timeout.as_secs_f64(),
             headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             authorization_header: self.authorization_header.as_ref().map(Confidential::reveal),
+            client_certificate: self.client_certificate.as_ref().map(ClientCertificate::revealed),
             signature: self.signature,
         }
     }

@@ -3,7 +3,7 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Cause, State};
 use callboard_domain::store::{Listed, Page};
-use callboard_domain::webhook::{Settings, Status, read_settings};
+use callboard_domain::webhook::{Settings, Status, read_stored_settings};
 
 pub(crate) mod attempts;
 pub(crate) mod audit;
@@ -101,8 +101,7 @@ pub(crate) fn settings_text(settings: &Settings) -> Result<String, Corrupt> {
 
 /// The settings of a webhook, as they were stored.
 pub(crate) fn settings(text: &str, webhook: i64) -> Result<Settings, Corrupt> {
-    let read = read_settings(text, None);
-    read.map(|(settings, _)| settings)
+    read_stored_settings(text)
         .map_err(|faults| Corrupt(format!("the settings of webhook {webhook}: {faults:?}")))
 }
 

@@ -9,46 +9,20 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Collapse, Confidential, MASK, Ordering, Settings};
+use super::{ClientCertificate, Collapse, Confidential, MASK, Ordering, Settings, client_certificate};
 use crate::fault::{Fault, Faults};
 use crate::filter::Filter;
 use crate::json::{self, Members};
 use crate::retry::Schedule;
 use crate::signing::Scheme;
 
+mod headers;
 mod subscription;
 
 /// Longest URL, in bytes.
 const MAX_URL: usize = 2_048;
 
-/// Most further headers of one webhook.
-const MAX_HEADERS: usize = 32;
-
-/// Longest header value, in bytes.
-const MAX_HEADER_VALUE: usize = 4_096;
-
-/// Headers that are ours or the connection's: an owner who could set them
-/// could forge signatures or smuggle a second request.
-const RESERVED_HEADERS: [&str; 16] = [
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
-const MEMBERS: [&str; 22] = [
+const MEMBERS: [&str; 23] = [
     "name",
     "url",
     "dialect",
@@ -69,6 +43,7 @@ const MEMBERS: [&str; 22] = [
     "timeout_seconds",
     "headers",
     "authorization_header",
+    "client_certificate",
     "signature",
     "enabled",
 ];
@@ -81,22 +56,46 @@ const MEMBERS: [&str; 22] = [
 /// # Errors
 /// Every fault, each with its JSON pointer.
 pub fn read_settings(text: &str, base: Option<&Settings>) -> Result<(Settings, Option<bool>), Vec<Fault>> {
+    read(text, base, Trust::Given)
+}
+
+/// Reads settings as they were stored. They were accepted once, so rules that
+/// came later do not make them unreadable: what is reserved since is left out.
+///
+/// # Errors
+/// Every fault, each with its JSON pointer.
+pub fn read_stored_settings(text: &str) -> Result<Settings, Vec<Fault>> {
+    read(text, None, Trust::Stored).map(|(settings, _)| settings)
+}
+
+fn read(text: &str, base: Option<&Settings>, trust: Trust) -> Result<(Settings, Option<bool>), Vec<Fault>> {
     let mut faults = Faults::new();
     let read = Members::read(text, &mut faults).and_then(|members| {
         members.refuse_unknown(&MEMBERS, &mut faults);
-        Reader { members, base, faults: &mut faults }.settings()
+        Reader { members, base, trust, faults: &mut faults }.settings()
     });
     faults.finish(read)
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// From somebody who wants them.
+    Given,
+    /// From the database.
+    Stored,
 }
 
 struct Reader<'a, 'b> {
     members: Members<'a>,
     base: Option<&'b Settings>,
+    trust: Trust,
     faults: &'b mut Faults,
 }
 
 impl Reader<'_, '_> {
     fn settings(mut self) -> Option<(Settings, Option<bool>)> {
+        let trust = self.trust;
         let url = self.url();
         let dialect = self.dialect();
         let subscription = dialect.and_then(|dialect| self.subscription(dialect));
@@ -124,9 +123,14 @@ impl Reader<'_, '_> {
                 .or_default("timeout_seconds", |base| base.timeout, read_timeout)
                 .unwrap_or(Duration::from_secs(15)),
             headers: self
-                .or_default("headers", |base| base.headers.clone(), read_headers)
+                .or_default(
+                    "headers",
+                    |base| base.headers.clone(),
+                    |raw, faults| headers::read(raw, trust, faults),
+                )
                 .unwrap_or_default(),
             authorization_header: self.authorization_header(),
+            client_certificate: self.client_certificate(url.as_deref()),
             signature: self.value(
                 "signature",
                 Scheme::default(),
@@ -190,6 +194,7 @@ impl Reader<'_, '_> {
     }
 
     fn url(&mut self) -> Option<String> {
+        let trust = self.trust;
         if self.base.is_none() && self.members.get("url").is_none() {
             self.faults.member("url", "is required: where deliveries are posted");
         } else if self.members.get("url").is_none() && !self.is_kept("url") {
@@ -200,7 +205,7 @@ impl Reader<'_, '_> {
             |base| base.url.clone(),
             |raw, faults| {
                 let text = json::read_string(raw, faults)?;
-                check_url(&text).map_err(|fault| faults.here(fault)).ok().map(|()| text)
+                check_url(&text, trust).map_err(|fault| faults.here(fault)).ok().map(|()| text)
             },
         )
     }
@@ -232,11 +237,26 @@ impl Reader<'_, '_> {
                 }
                 return stored;
             }
-            if let Err(fault) = check_header_value(&text) {
+            if let Err(fault) = headers::check_value(&text) {
                 faults.here(fault);
             }
             Some(Confidential::new(text))
         })
+    }
+
+    fn client_certificate(&mut self, url: Option<&str>) -> Option<ClientCertificate> {
+        let base = self.base;
+        let kept = |base: &Settings| base.client_certificate.clone();
+        let certificate = self.optional("client_certificate", kept, |raw, faults| {
+            let stored = base.and_then(|base| base.client_certificate.as_ref());
+            client_certificate::read(raw, stored, faults)
+        });
+        let plain = |url: &str| url::Url::parse(url).is_ok_and(|url| url.scheme() == "http");
+        if certificate.is_some() && url.is_some_and(plain) {
+            let fault = "needs a url that starts with https://: by http:// no certificate is shown";
+            self.faults.member("client_certificate", fault);
+        }
+        certificate
     }
 }
 
@@ -298,55 +318,13 @@ fn read_timeout(raw: &RawValue, faults: &mut Faults) -> Option<Duration> {
     timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-fn read_headers(raw: &RawValue, faults: &mut Faults) -> Option<Vec<(String, String)>> {
-    let members = Members::read(raw.get(), faults)?;
-    let mut headers: Vec<(String, String)> = Vec::new();
-    for (name, raw) in members.iter() {
-        faults.within(name, |faults| {
-            let lower = name.to_ascii_lowercase();
-            if let Err(fault) = check_header_name(&lower) {
-                faults.here(fault);
-            }
-            if headers.iter().any(|(earlier, _)| *earlier == lower) {
-                faults.here("is given twice");
-            }
-            if let Some(value) = json::read_string(raw, faults) {
-                if let Err(fault) = check_header_value(&value) {
-                    faults.here(fault);
-                }
-                headers.push((lower, value));
-            }
-        });
-    }
-    if headers.len() > MAX_HEADERS {
-        faults.here(format_args!("may hold at most {MAX_HEADERS} headers"));
-    }
-    Some(headers)
-}
-
-fn check_header_name(name: &str) -> Result<(), &'static str> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
-        return Err("is no header name");
-    }
-    let of_a_dialect = ["webhook-", "viagogo-", "openticket-"].iter().any(|prefix| name.starts_with(prefix));
-    if of_a_dialect || RESERVED_HEADERS.contains(&name) {
-        return Err("is set by Callboard or by the connection and can't be chosen");
-    }
-    Ok(())
-}
-
-fn check_header_value(value: &str) -> Result<(), String> {
-    let visible = |b: u8| (b' '..=b'~').contains(&b) || b == b'\t';
-    if value.is_empty() || value.len() > MAX_HEADER_VALUE || !value.bytes().all(visible) {
-        return Err(format!("must be 1 to {MAX_HEADER_VALUE} bytes of visible ASCII"));
-    }
-    Ok(())
-}
-
-fn check_url(text: &str) -> Result<(), String> {
+fn check_url(text: &str, trust: Trust) -> Result<(), String> {
     if text.len() > MAX_URL {
         return Err(format!("may be at most {MAX_URL} bytes long"));
+    }
+    // The parser would drop them, and what is shown would not be what is called.
+    if trust == Trust::Given && (text.chars().any(char::is_control) || text.trim() != text) {
+        return Err("may not hold control characters, nor spaces around it".to_owned());
     }
     let url = url::Url::parse(text).map_err(|error| format!("is no absolute URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -422,7 +400,17 @@ mod tests {
     fn a_webhook_needs_an_address_and_something_to_hear() {
         assert_eq!(pointers("{}", None), ["/url", "/events"]);
         assert_eq!(pointers(r#"{"url": "https://x.example", "events": []}"#, None), ["/events"]);
-        for url in ["", "x", "/hook", "https://", "http://u@x.example/", "javascript:1"] {
+        for url in [
+            "",
+            "x",
+            "/hook",
+            "https://",
+            "http://u@x.example/",
+            "javascript:1",
+            " https://x.example",
+            "https://x.\\texample/",
+            "https://x.example/\\n",
+        ] {
             let text = format!(r#"{{"url": "{url}", "events": ["*"]}}"#);
             assert_eq!(pointers(&text, None), ["/url"], "{url}");
         }
