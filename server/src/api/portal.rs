@@ -3,6 +3,8 @@
 //! cookies, so that no other site can use a session for it.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, State as Shared};
@@ -81,9 +83,9 @@ fn form_token(session: &str) -> String {
 }
 
 /// The connection's address, if it is known.
-struct From(Option<std::net::IpAddr>);
+struct CallerAddress(Option<IpAddr>);
 
-impl FromRequestParts<State> for From {
+impl FromRequestParts<State> for CallerAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Self::Rejection> {
@@ -93,7 +95,7 @@ impl FromRequestParts<State> for From {
 
 async fn open(
     Shared(state): Shared<State>,
-    from: From,
+    CallerAddress(address): CallerAddress,
     links: Links,
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
@@ -102,7 +104,7 @@ async fn open(
     let session = random_token("cbx_", &mut **inner.rng.lock());
     // The database compares digests: what differs early in them tells nothing of the
     // token.
-    let opened = inner.store.open_portal_link(digest(&token), digest(&session), from.0, now).await?;
+    let opened = inner.store.open_portal_link(digest(&token), digest(&session), address, now).await?;
     let Some(link) = opened else {
         let text = "<h1>This link opens nothing</h1>\n<p>It has expired, was revoked, or is not complete. \
             Ask whoever sent it for a new one.</p>";
@@ -120,7 +122,7 @@ async fn open(
 /// Somebody with a session.
 struct Visitor {
     link: PortalLink,
-    tenant: std::sync::Arc<Tenant>,
+    tenant: Arc<Tenant>,
     session: String,
 }
 

@@ -147,6 +147,11 @@ impl PortalStore for SqliteStore {
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Option<PortalLink>> {
+        let known = "SELECT 1 FROM portal_links WHERE token_digest = ?1";
+        // Whoever guesses does not keep the writer busy.
+        if self.readers.run(move |conn| sql::value::<i64>(conn, known, [token_digest])).await?.is_none() {
+            return Ok(None);
+        }
         let digests = (token_digest, session_digest);
         self.writer.run(3, move |write: &mut Write<'_>| open(write.conn, digests, address, now)).await
     }

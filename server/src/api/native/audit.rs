@@ -3,12 +3,13 @@
 use axum::Json;
 use callboard_domain::audit::{Entry, EntryFilter};
 use callboard_domain::clock::Timestamp;
+use callboard_domain::store::{Listed, Page};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::auth::{Admin, Granted, Operator};
-use crate::api::page::{self, Items};
+use crate::api::page;
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::Parameters;
 
@@ -56,6 +57,22 @@ pub struct TargetView {
     #[schema(example = "webhook")]
     kind: String,
     id: String,
+}
+
+/// A page of the audit log, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditPage {
+    /// The entries. There may be fewer than the limit although more follow.
+    items: Vec<AuditEntryView>,
+    /// The cursor of the next page; null at the end.
+    next: Option<String>,
+}
+
+impl From<Listed<Entry>> for AuditPage {
+    fn from(listed: Listed<Entry>) -> Self {
+        let items = listed.items.into_iter().map(AuditEntryView::from).collect();
+        Self { items, next: listed.next.map(page::cursor) }
+    }
 }
 
 impl From<Entry> for AuditEntryView {
@@ -110,7 +127,7 @@ impl AuditQuery {
         })
     }
 
-    fn page(&self) -> Result<callboard_domain::store::Page, Problem> {
+    fn page(&self) -> Result<Page, Problem> {
         page::page(("limit", self.limit.as_deref()), self.cursor.as_deref())
     }
 }
@@ -119,17 +136,17 @@ impl AuditQuery {
 #[utoipa::path(
     get, path = "/v1/audit", operation_id = "list_audit", tag = "audit", params(AuditQuery),
     responses(
-        (status = 200, description = "A page of the audit log", body = Items<AuditEntryView>),
+        (status = 200, description = "A page of the audit log", body = AuditPage),
         (status = 400, description = "A parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn list(
     access: Granted<Admin>,
     Parameters(query): Parameters<AuditQuery>,
-) -> Result<Json<Items<AuditEntryView>>, Problem> {
+) -> Result<Json<AuditPage>, Problem> {
     let tenant = Some(access.tenant.key);
     let listed = access.store().list_audit(tenant, query.filter()?, query.page()?).await?;
-    Ok(Json(Items::new(listed.items.into_iter().map(AuditEntryView::from).collect(), listed.next)))
+    Ok(Json(listed.into()))
 }
 
 /// List what was changed of the deployment and belongs to no tenant, such as
@@ -137,14 +154,14 @@ pub(in crate::api) async fn list(
 #[utoipa::path(
     get, path = "/v1/deployment/audit", operation_id = "list_deployment_audit", tag = "audit", params(AuditQuery),
     responses(
-        (status = 200, description = "A page of the audit log", body = Items<AuditEntryView>),
+        (status = 200, description = "A page of the audit log", body = AuditPage),
         (status = 400, description = "A parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn list_deployment(
     operator: Operator,
     Parameters(query): Parameters<AuditQuery>,
-) -> Result<Json<Items<AuditEntryView>>, Problem> {
+) -> Result<Json<AuditPage>, Problem> {
     let listed = operator.store().list_audit(None, query.filter()?, query.page()?).await?;
-    Ok(Json(Items::new(listed.items.into_iter().map(AuditEntryView::from).collect(), listed.next)))
+    Ok(Json(listed.into()))
 }
