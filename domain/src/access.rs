@@ -11,6 +11,8 @@ use subtle::ConstantTimeEq as _;
 use crate::clock::Timestamp;
 use crate::id::{ClientId, TenantId, TenantKey};
 
+pub mod token_request;
+
 /// Whose data it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {

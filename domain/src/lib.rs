@@ -12,6 +12,7 @@ pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub mod clock;
+pub mod cursor;
 pub mod delivery;
 pub mod event;
 pub mod event_type;

@@ -20,7 +20,9 @@ use crate::wire::ingresse::Hook;
 use crate::wire::viagogo::Topic;
 
 mod client_certificate;
+pub mod openticket;
 mod read;
+pub mod viagogo;
 
 pub use client_certificate::ClientCertificate;
 pub use read::{read_rate, read_settings, read_stored_settings};

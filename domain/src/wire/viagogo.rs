@@ -14,8 +14,10 @@ use crate::trigger::Trigger;
 use crate::webhook::Webhook;
 
 mod embedded;
+mod fieldsets;
 mod hal;
 
+pub use fieldsets::{Fieldsets, Reduced, UnknownField};
 pub use hal::{Link, WebhookLinks, WebhookResource};
 
 /// What a viagogo webhook can ask for. One event is one topic.

@@ -4,9 +4,8 @@ use axum::Json;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use callboard_domain::access::Scopes;
+use callboard_domain::access::token_request::{TokenRequest, basic_credentials};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,8 +39,8 @@ pub struct TokenError {
 }
 
 /// The form that asks for a token.
-#[derive(Debug, Default, serde::Deserialize, ToSchema)]
-#[serde(default)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a form that the domain reads")]
 pub struct TokenForm {
     /// `client_credentials`.
     grant_type: Option<String>,
@@ -147,31 +146,16 @@ async fn grant(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<TokenA
     })
 }
 
-fn read_form(headers: &HeaderMap, body: &[u8]) -> Result<TokenForm, Refusal> {
+fn read_form(headers: &HeaderMap, body: &[u8]) -> Result<TokenRequest, Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
         return Err(Refusal::new("invalid_request", "send a form: application/x-www-form-urlencoded"));
     }
-    let mut form = TokenForm::default();
-    // RFC 6749 section 3.2: without a value a parameter counts as left out.
-    for (name, value) in url::form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
-        let field = match &*name {
-            "grant_type" => &mut form.grant_type,
-            "scope" => &mut form.scope,
-            "client_id" => &mut form.client_id,
-            "client_secret" => &mut form.client_secret,
-            // And unknown ones are ignored.
-            _ => continue,
-        };
-        if field.replace(value.into_owned()).is_some() {
-            return Err(Refusal::new("invalid_request", format!("{name} is given twice")));
-        }
-    }
-    Ok(form)
+    TokenRequest::read(body).map_err(|fault| Refusal::new("invalid_request", fault.to_string()))
 }
 
 /// The client's id and secret, from HTTP Basic or from the form, not both.
-fn credentials(headers: &HeaderMap, form: &TokenForm) -> Result<(String, String), Refusal> {
+fn credentials(headers: &HeaderMap, form: &TokenRequest) -> Result<(String, String), Refusal> {
     if let Some(header) = headers.get(header::AUTHORIZATION) {
         if form.client_secret.is_some() {
             return Err(Refusal::new(
@@ -190,19 +174,4 @@ fn credentials(headers: &HeaderMap, form: &TokenForm) -> Result<(String, String)
             "send client_id and client_secret, by HTTP Basic or in the form",
         )),
     }
-}
-
-/// RFC 6749 section 2.3.1: both parts are form-encoded before they are joined.
-fn basic_credentials(header: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(BASE64.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
-    let decode = |text: &str| {
-        let pair = format!("x={text}");
-        url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned())
-    };
-    Some((decode(id)?, decode(secret)?))
 }

@@ -1,7 +1,6 @@
 //! Lists in pages: an opaque cursor says where the next one starts.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+pub use callboard_domain::cursor::{cursor, position};
 use callboard_domain::store::Page;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -42,18 +41,6 @@ impl<T> Items<T> {
     pub fn new(items: Vec<T>, next: Option<i64>) -> Self {
         Self { items, next: next.map(cursor) }
     }
-}
-
-/// A position as it is told.
-#[must_use]
-pub fn cursor(position: i64) -> String {
-    URL_SAFE_NO_PAD.encode(position.to_be_bytes())
-}
-
-/// The position that [`cursor`] told; `None` for any other text.
-#[must_use]
-pub fn position(cursor: &str) -> Option<i64> {
-    Some(i64::from_be_bytes(URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?))
 }
 
 /// Reads how many items are wanted, from the parameter of this name, and

@@ -7,11 +7,12 @@ use axum::response::IntoResponse;
 use callboard_domain::id::WebhookId;
 use callboard_domain::store::WebhookSlice;
 use callboard_domain::webhook::Webhook;
+use callboard_domain::webhook::openticket::Extent;
 use callboard_domain::wire::Dialect;
 use utoipa::IntoParams;
 
 use super::ErrorDocument;
-use super::input::{Extent, Input, WebhookChange, WebhookChangeForm, WebhookForm, WebhookRequest};
+use super::input::{Input, WebhookChange, WebhookChangeForm, WebhookForm, WebhookRequest};
 use super::view::WebhookView;
 use crate::api::auth::{Granted, Needed, ReadWebhooks, WriteWebhooks};
 use crate::api::links::Links;
@@ -58,7 +59,7 @@ pub(in crate::api) async fn create(
     access: Granted<WriteWebhooks>,
     input: Input,
 ) -> Result<impl IntoResponse, Problem> {
-    let settings = input.settings(Extent::New).map_err(Problem::faults)?;
+    let settings = input.0.settings(Extent::New).map_err(Problem::faults)?;
     let (webhook, _) = webhooks::make(&access, settings, None).await?;
     let location = [(header::LOCATION, format!("/openticket/webhook/{}", webhook.id))];
     Ok((StatusCode::CREATED, location, shown(&access, &webhook)?))
@@ -140,7 +141,7 @@ pub(in crate::api) async fn replace(
     Id(id): Id<WebhookId>,
     input: Input,
 ) -> Result<Json<WebhookView>, Problem> {
-    change(&access, id, |webhook| input.settings(Extent::Whole(&webhook.settings))).await
+    change(&access, id, |webhook| input.0.settings(Extent::Whole(&webhook.settings))).await
 }
 
 /// Edit a webhook: only the fields that are given change.
@@ -162,7 +163,7 @@ pub(in crate::api) async fn edit(
     Id(id): Id<WebhookId>,
     input: Input,
 ) -> Result<Json<WebhookView>, Problem> {
-    change(&access, id, |webhook| input.settings(Extent::Part(&webhook.settings))).await
+    change(&access, id, |webhook| input.0.settings(Extent::Part(&webhook.settings))).await
 }
 
 async fn change(

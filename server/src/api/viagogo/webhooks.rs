@@ -7,15 +7,15 @@ use axum::response::{IntoResponse, Response};
 use callboard_domain::access::Scope;
 use callboard_domain::id::WebhookKey;
 use callboard_domain::store::WebhookSlice;
-use callboard_domain::webhook::{MASK, Webhook};
+use callboard_domain::webhook::{MASK, Webhook, viagogo};
 use callboard_domain::wire::Dialect;
-use callboard_domain::wire::viagogo::WebhookResource;
+use callboard_domain::wire::viagogo::{Fieldsets, Reduced, WebhookResource};
 
 use super::ROOT;
 use super::error::ErrorDocument;
 use super::hal::{Collection, CollectionSchema, Root, RootSchema, WebhookSchema};
-use super::input::{self, WebhookRequest};
-use super::query::{Fieldsets, ListQuery, Reduced, newest_first, numbers};
+use super::input::WebhookRequest;
+use super::query::{ListQuery, fieldsets, newest_first, numbers};
 use crate::api::auth::{Granted, Needed, ReadWebhooks, WriteWebhooks};
 use crate::api::links::Links;
 use crate::api::problem::Problem;
@@ -63,7 +63,7 @@ pub(in crate::api) async fn root(_: Granted<ReadWebhooks>, links: Links) -> impl
     )
 )]
 pub(in crate::api) async fn list(access: Granted<ReadWebhooks>, links: Links) -> Result<Response, Problem> {
-    let (page, sets) = (numbers(&links)?, Fieldsets::read(&links)?);
+    let (page, sets) = (numbers(&links)?, fieldsets(&links)?);
     let slice = WebhookSlice {
         dialect: Dialect::Viagogo,
         newest_first: newest_first(&links)?,
@@ -90,8 +90,8 @@ pub(in crate::api) async fn create(
     links: Links,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let sets = Fieldsets::read(&links)?;
-    let settings = input::read(body.single()?, None).map_err(Problem::faults)?;
+    let sets = fieldsets(&links)?;
+    let settings = viagogo::read(body.single()?, None).map_err(Problem::faults)?;
     let (webhook, _) = webhooks::make(&access, settings, None).await?;
     let location = [(header::LOCATION, format!("{}{ROOT}/webhooks/{}", links.base, webhook.key.0))];
     Ok((StatusCode::CREATED, location, Json(shown(&access, &webhook, &links, &sets))).into_response())
@@ -110,7 +110,7 @@ pub(in crate::api) async fn show(
     Id(id): Id<i32>,
     links: Links,
 ) -> Result<Response, Problem> {
-    let sets = Fieldsets::read(&links)?;
+    let sets = fieldsets(&links)?;
     let webhook = find(&access, id).await?;
     Ok(Json(shown(&access, &webhook, &links, &sets)).into_response())
 }
@@ -133,9 +133,9 @@ pub(in crate::api) async fn edit(
     links: Links,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let sets = Fieldsets::read(&links)?;
+    let sets = fieldsets(&links)?;
     let webhook = find(&access, id).await?;
-    let settings = input::read(body.single()?, Some(&webhook.settings)).map_err(Problem::faults)?;
+    let settings = viagogo::read(body.single()?, Some(&webhook.settings)).map_err(Problem::faults)?;
     let webhook = webhooks::edit(&access, &webhook, settings, None).await?;
     Ok(Json(shown(&access, &webhook, &links, &sets)).into_response())
 }
@@ -171,7 +171,7 @@ pub(in crate::api) async fn ping(
     Id(id): Id<i32>,
     links: Links,
 ) -> Result<Response, Problem> {
-    let sets = Fieldsets::read(&links)?;
+    let sets = fieldsets(&links)?;
     let webhook = find(&access, id).await?;
     webhooks::ping(&access, &webhook).await?;
     Ok((StatusCode::ACCEPTED, Json(shown(&access, &webhook, &links, &sets))).into_response())
