@@ -19,6 +19,14 @@ const MAX_LENGTH: usize = 1_024;
 /// Most commas: each bracket of several selectors multiplies what is selected.
 const MAX_COMMAS: usize = 4;
 
+/// Deepest nesting of brackets. The parser takes twice as long for each level:
+/// it would never be done with sixty.
+const MAX_NESTING: usize = 8;
+
+/// Most of "*", "?" and "@" together, half as many for each comma: any of them may
+/// look at every value of a body, and each comma may double how many there are.
+const MAX_LOOKS: usize = 64;
+
 /// A compiled query.
 #[derive(Clone)]
 pub struct Filter {
@@ -37,7 +45,9 @@ pub enum InvalidFilter {
     Malformed(String),
     /// Looking at everything for each thing looked at takes too long.
     #[error(
-        "may hold \"..\" once at most, {MAX_COMMAS} commas, and \"$\" only at its start: more could take too long"
+        "may hold \"..\" once at most, \"$\" only at its start, {MAX_COMMAS} commas, {MAX_LOOKS} of \"*\", \"?\" \
+         and \"@\" (half as many for each comma), and {MAX_NESTING} brackets in each other: more could take \
+         too long"
     )]
     TooCostly,
 }
@@ -63,27 +73,33 @@ impl FromStr for Filter {
         if text.len() > MAX_LENGTH {
             return Err(InvalidFilter::TooLong);
         }
+        let counts = Counts::of(text);
+        // Before anything else, because it is parsing that takes too long.
+        if counts.nesting > MAX_NESTING {
+            return Err(InvalidFilter::TooCostly);
+        }
         let query = JsonPath::parse(text).map_err(|error| InvalidFilter::Malformed(error.to_string()))?;
-        let Counts { roots, descents, commas } = Counts::of(text);
-        if roots > 1 || descents > 1 || commas > MAX_COMMAS {
+        if counts.are_too_many() {
             return Err(InvalidFilter::TooCostly);
         }
         Ok(Self { text: text.into(), query: Arc::new(query) })
     }
 }
 
-/// How often what multiplies the work stands outside of the strings of a valid
-/// query.
+/// How often what makes work stands outside of the strings of a query.
 #[derive(Default)]
 struct Counts {
     roots: usize,
     descents: usize,
     commas: usize,
+    looks: usize,
+    /// The deepest, not the last.
+    nesting: usize,
 }
 
 impl Counts {
     fn of(text: &str) -> Self {
-        let (mut counts, mut quote, mut before) = (Self::default(), None, ' ');
+        let (mut counts, mut quote, mut before, mut level) = (Self::default(), None, ' ', 0_usize);
         let mut characters = text.chars();
         while let Some(character) = characters.next() {
             match (quote, character) {
@@ -92,12 +108,25 @@ impl Counts {
                 (None, '"' | '\'') => quote = Some(character),
                 (None, '$') => counts.roots += 1,
                 (None, ',') => counts.commas += 1,
+                (None, '*' | '?' | '@') => counts.looks += 1,
+                (None, '[') => {
+                    level += 1;
+                    counts.nesting = counts.nesting.max(level);
+                }
+                (None, ']') => level = level.saturating_sub(1),
                 (None, '.') if before == '.' => counts.descents += 1,
                 _ => {}
             }
             before = character;
         }
         counts
+    }
+
+    const fn are_too_many(&self) -> bool {
+        self.roots > 1
+            || self.descents > 1
+            || self.commas > MAX_COMMAS
+            || self.looks << self.commas > MAX_LOOKS
     }
 }
 
@@ -181,8 +210,19 @@ mod tests {
         }
         // Regular expressions would be compiled for each thing looked at.
         assert!(matches!(error("$[?match(@.a, 'b')]"), InvalidFilter::Malformed(_)));
-        let deep = format!("${}@{}", "[?@".repeat(300), "]".repeat(300));
-        assert!(matches!(error(&deep), InvalidFilter::TooLong | InvalidFilter::Malformed(_)));
+        let nested = |levels| format!("${}{}", "[?@".repeat(levels), "]".repeat(levels));
+        for query in [nested(9), nested(60), nested(200), "$[?@".repeat(60)] {
+            assert_eq!(error(&query), InvalidFilter::TooCostly, "{query}");
+        }
+        let alternatives = |start, count| format!("{start}[?{}]", vec!["@.a"; count].join(" || "));
+        let wild = |count| format!("${}", ".*".repeat(count));
+        for query in [wild(65), alternatives("$", 64), alternatives("$[0,1,2]", 16), alternatives("$..a", 64)]
+        {
+            assert_eq!(error(&query), InvalidFilter::TooCostly, "{query}");
+        }
+        for query in [wild(64), alternatives("$", 63), alternatives("$[0,1,2]", 15), nested(8)] {
+            assert!(query.parse::<Filter>().is_ok(), "{query}");
+        }
         for query in ["$[*,*,*][*,*,*][*,*]", "$..a..b", "$[?@.a == $.data.b]", "$..*[?@..x]", "$[?$.a]"] {
             assert_eq!(error(query), InvalidFilter::TooCostly, "{query}");
         }
