@@ -88,10 +88,12 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut kept = Vec::with_capacity(headers.len().min(KEPT_HEADERS));
     let mut room = KEPT_HEADER_BYTES;
     for (name, value) in headers {
-        let size = size(name, value);
+        // Measured as it is kept: a replacement character is longer than what it stands for.
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let size = name.as_str().len() + text.len();
         if kept.len() < KEPT_HEADERS && size <= room {
             room -= size;
-            kept.push((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+            kept.push((name.as_str().to_owned(), text.into_owned()));
         }
     }
     kept
@@ -106,4 +108,21 @@ fn is_unexpected_end(error: &hyper::Error) -> bool {
         source = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacement_characters_count_too() {
+        let mut headers = HeaderMap::new();
+        for _ in 0..3 {
+            headers.append("x", HeaderValue::from_bytes(&[0x80; 1_000]).unwrap());
+        }
+        let kept = kept(&headers);
+        let size: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(size <= KEPT_HEADER_BYTES, "{size} bytes are kept");
+        assert_eq!(kept.len(), 1);
+    }
 }
