@@ -14,11 +14,7 @@ use crate::delivery::State;
 use crate::id::{AuditKey, ClientId, DeliveryKey, PortalLinkKey, WebhookId};
 use crate::job::{Job, JobKind};
 use crate::portal::PortalLink;
-use crate::webhook::{MASK, Settings, Status, Webhook};
-
-/// Members of a webhook's settings that may hold a secret. Of an object, each value
-/// may.
-const SECRETS: [&str; 2] = ["authorization_header", "headers"];
+use crate::webhook::{CONFIDENTIAL, MASK, Settings, Status, Webhook};
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -393,16 +389,18 @@ fn settings(settings: &Settings) -> Map<String, Value> {
     }
 }
 
-/// Puts the mask in the place of whatever may be a secret.
-fn masked(mut members: Map<String, Value>) -> Value {
-    for name in SECRETS {
-        match members.get_mut(name) {
-            Some(Value::Object(values)) => values.values_mut().for_each(|value| *value = MASK.into()),
-            Some(Value::Null) | None => {}
-            Some(value) => *value = MASK.into(),
+/// Puts the mask in the place of whatever may be a secret. Any header may hold one.
+fn masked(members: Map<String, Value>) -> Value {
+    let mut members = Value::Object(members);
+    for place in CONFIDENTIAL {
+        if let Some(value) = members.pointer_mut(place).filter(|value| !value.is_null()) {
+            *value = MASK.into();
         }
     }
-    members.into()
+    if let Some(headers) = members.get_mut("headers").and_then(Value::as_object_mut) {
+        headers.values_mut().for_each(|value| *value = MASK.into());
+    }
+    members
 }
 
 /// The members that are not the same in both, of each. They are compared before
@@ -472,6 +470,11 @@ mod tests {
             let text = format!("{change:?}");
             assert!(!text.contains("sesame") && text.contains(MASK), "{text}");
         }
+        let key = r#""client_certificate": {"certificate": "C", "private_key": "sesame-4"}"#;
+        let with_key = webhook(&ONE.replace("\"headers\"", &format!("{key}, \"headers\"")), Status::Active);
+        let change = Change::webhook_edited(&one, &with_key, false).expect("a change");
+        let is = json!({"client_certificate": {"certificate": "C", "private_key": MASK}});
+        assert_eq!(change.after, Some(is));
         assert_eq!(Change::webhook_edited(&one, &one, false), None);
         let change = Change::webhook_edited(&one, &one, true).expect("another secret");
         assert_eq!(change.after, Some(json!({"secret": MASK})));

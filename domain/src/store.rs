@@ -25,11 +25,13 @@ use crate::wire::Dialect;
 
 mod audit;
 mod jobs;
+mod keys;
 mod nodes;
 mod portal;
 
 pub use audit::AuditStore;
 pub use jobs::{JobStore, Late, NewReplay, Undelivered};
+pub use keys::{KeyStore, SealingKey};
 pub use nodes::{Node, NodeStore, Signal};
 pub use portal::{NewPortalLink, PortalStore};
 
@@ -58,6 +60,7 @@ pub trait Store:
     + NodeStore
     + AuditStore
     + PortalStore
+    + KeyStore
 {
 }
 
@@ -71,6 +74,7 @@ impl<T> Store for T where
         + NodeStore
         + AuditStore
         + PortalStore
+        + KeyStore
 {
 }
 

@@ -107,6 +107,9 @@ pub struct StoredSecret {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Where in [`Settings::revealed`] stands what no output may show, as JSON pointers.
+pub const CONFIDENTIAL: [&str; 2] = ["/authorization_header", "/client_certificate/private_key"];
+
 /// What the owner of a webhook chooses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -342,6 +345,36 @@ impl Settings {
                 Order::BySubject { collapses: is_update && self.collapse == Collapse::Latest }
             }
         }
+    }
+
+    /// What no output may show, each with its place in [`Self::revealed`] as a JSON
+    /// pointer. Where settings are kept, it is kept apart and sealed.
+    #[must_use]
+    pub fn confidential(&self) -> Vec<(&'static str, &Confidential)> {
+        // Every member by its name, so that a new one does not compile before
+        // somebody has thought about it here.
+        let Self {
+            name: _,
+            url: _,
+            subscription: _,
+            identifier: _,
+            triggered_by_related: _,
+            filter: _,
+            retry: _,
+            ordering: _,
+            collapse: _,
+            rate_per_second: _,
+            max_in_flight: _,
+            timeout: _,
+            headers: _,
+            authorization_header,
+            client_certificate,
+            signature: _,
+        } = self;
+        let key = client_certificate.as_ref().map(|certificate| &certificate.private_key);
+        let [first, second] = CONFIDENTIAL;
+        let both = [(first, authorization_header.as_ref()), (second, key)];
+        both.into_iter().filter_map(|(place, text)| Some((place, text?))).collect()
     }
 
     /// The settings as they are stored, secrets in clear;

@@ -26,6 +26,7 @@ use callboard_engine::http::{Client, ClientOptions};
 use callboard_engine::lanes::{Queued, Work};
 use callboard_engine::target::Target;
 use callboard_engine::{Engine, Options};
+use callboard_store::sealing::{EncryptionKey, Keys};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +47,9 @@ async fn main() -> Outcome<()> {
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
     let (webhooks, events) = (number(1_000)?, number(50)?);
     let path = Path::new(&directory).join("fan_out.db");
-    let store = callboard_store::open(&format!("sqlite:{}", path.display())).await?;
+    let key = EncryptionKey::from_bytes([1; 32]);
+    let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
+    let store = callboard_store::open(&format!("sqlite:{}", path.display()), keys).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let tenant =
         store.create_tenant("bench".parse()?, "Bench".to_owned(), None, By::system(clock.now())).await?;

@@ -11,6 +11,7 @@ use callboard_engine::Engine;
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{BadUrl, Client, ClientOptions};
 use callboard_store::postgres;
+use callboard_store::sealing::{EncryptionKey, KeyFileError};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng as _};
 use tokio::net::TcpListener;
@@ -27,6 +28,9 @@ pub enum StartError {
     /// The database can't be opened.
     #[error(transparent)]
     Open(#[from] callboard_store::OpenError),
+    /// The keys that seal its secrets can't be read.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The database was opened and can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,7 +114,27 @@ pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
     let max_connections = settings.postgres.max_connections;
     let node_name = settings.postgres.node_name.clone().unwrap_or_else(machine_name);
     let options = postgres::Options { max_connections, node_name, ..postgres::Options::default() };
-    Ok(callboard_store::open_with(settings.database.reveal(), options).await?)
+    let keys = || Ok::<_, StartError>(settings.encryption.keys(&settings.database, seeded()?)?);
+    let open = |keys| callboard_store::open_with(settings.database.reveal(), keys, options.clone());
+    let first = keys()?;
+    let is_new = first.is_new();
+    match open(first).await {
+        // Another node in this folder may have been first, and have made the file.
+        Err(error) if is_new => {
+            let again = keys()?;
+            if again.is_new() { Err(error.into()) } else { Ok(open(again).await?) }
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// A new key that seals secrets, as text.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn new_key() -> Result<(String, String), StartError> {
+    let key = EncryptionKey::generate(&mut *seeded()?);
+    Ok((key.id().to_string(), key.to_text()))
 }
 
 /// What the machine calls itself; empty where it does not say.
@@ -125,7 +149,7 @@ fn machine_name() -> String {
 /// # Errors
 /// See [`StartError`].
 pub async fn open_store(database: &str) -> Result<Arc<dyn Store>, StartError> {
-    Ok(callboard_store::open(database).await?)
+    open(&Settings { database: database.to_owned().into(), ..Settings::default() }).await
 }
 
 /// What a database takes on disk.

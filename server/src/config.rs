@@ -9,18 +9,21 @@ use serde::{Deserialize, Serialize};
 
 mod database;
 mod egress;
+mod encryption;
 mod layers;
 mod source;
 
 pub use database::DatabaseUrl;
 pub use egress::Egress;
+pub use encryption::Encryption;
 pub use layers::{ConfigError, Loaded, Overrides, Source, load};
 pub use source::{Nats, Sources};
 
 /// Settings that no output shows.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "admin_token",
     "egress.proxy_password",
+    "encryption.keys",
     "source.nats.password",
     "source.nats.token",
     "source.nats.nkey",
@@ -28,8 +31,10 @@ const SECRETS: [&str; 6] = [
 ];
 
 /// Settings without a default, and what holds where they are not given.
-pub(crate) const OPTIONAL: [(&str, &str); 17] = [
+pub(crate) const OPTIONAL: [(&str, &str); 19] = [
     ("admin_token", "made on the first start"),
+    ("encryption.keys", "those of encryption.key_file"),
+    ("encryption.key_file", "callboard.key beside the database, made on the first start"),
     ("public_url", "where it listens"),
     ("egress.deny_ports", "what browsers refuse, and databases"),
     ("egress.proxy", "receivers are called at once"),
@@ -53,6 +58,12 @@ pub(crate) const OPTIONAL: [(&str, &str); 17] = [
 #[serde(transparent)]
 pub struct Hidden(pub String);
 
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("********")
@@ -73,6 +84,8 @@ pub struct Settings {
     /// Where clients reach the server, as links should say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// With which keys secrets in the database are sealed.
+    pub encryption: Encryption,
     /// How a PostgreSQL database is used.
     pub postgres: Postgres,
     /// What deliveries may call, and how they connect.
@@ -182,6 +195,7 @@ impl Default for Settings {
             database: DatabaseUrl::from("sqlite:callboard.db".to_owned()),
             admin_token: None,
             public_url: None,
+            encryption: Encryption::default(),
             postgres: Postgres { max_connections: 10, node_name: None },
             egress: Egress::default(),
             delivery: Delivery {
@@ -251,6 +265,7 @@ impl Settings {
             );
         }
         self.egress.check()?;
+        self.encryption.check()?;
         self.source.nats.check()
     }
 

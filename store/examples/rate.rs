@@ -14,6 +14,7 @@ use callboard_domain::id::{DeliveryKey, EventId, TenantKey, WebhookId, WebhookKe
 use callboard_domain::signing::{Scheme, Secret};
 use callboard_domain::store::{NewDelivery, NewEvent, NewWebhook, Order, Recorded, Store};
 use callboard_domain::webhook::{Status, read_settings};
+use callboard_store::sealing::{EncryptionKey, Keys};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -25,7 +26,9 @@ async fn main() -> Outcomes<()> {
     let url = arguments.next().ok_or("usage: rate URL [DELIVERIES [SECONDS [WRITERS]]]")?;
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
     let (deliveries, seconds, writers) = (number(1)?, number(10)?, number(64)?);
-    let store: Arc<dyn Store> = callboard_store::open(&url).await?;
+    let key = EncryptionKey::from_bytes([1; 32]);
+    let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
+    let store: Arc<dyn Store> = callboard_store::open(&url, keys).await?;
     let clock = Arc::new(SystemClock::new());
     let tenant =
         store.create_tenant("bench".parse()?, "Bench".to_owned(), None, By::system(clock.now())).await?;

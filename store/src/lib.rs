@@ -2,8 +2,9 @@
 //!
 //! Read `callboard_domain::store` first, which says what is asked of a
 //! database, then [`sqlite`] or [`postgres`], which say how it is done. What does
-//! not depend on the database stands in `rows`. [`backup`] copies a database of
-//! SQLite, and [`transfer`] moves one to PostgreSQL.
+//! not depend on the database stands in `rows`. [`sealing`] encrypts what is secret
+//! before any database gets it. [`backup`] copies a database of SQLite, and
+//! [`transfer`] moves one to PostgreSQL.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,32 +14,41 @@ use callboard_domain::store::Store;
 pub mod backup;
 mod open_error;
 pub mod postgres;
+mod private;
 mod rows;
+pub mod sealing;
 pub mod sqlite;
 pub mod transfer;
 
 pub use open_error::OpenError;
 
+use sealing::Keys;
+
 /// Opens the database that `url` names, and brings its schema up to date. A
-/// database of SQLite is made if it does not exist.
+/// database of SQLite is made if it does not exist. Secrets in it are sealed with
+/// the first of `keys`.
 ///
 /// The URL is `sqlite:` and a path, such as `sqlite:/var/lib/callboard/callboard.db`,
 /// or one of PostgreSQL, such as `postgres://callboard:PASSWORD@db.internal/callboard`.
 ///
 /// # Errors
 /// See [`OpenError`], whose text says what to do.
-pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    open_with(url, postgres::Options::default()).await
+pub async fn open(url: &str, keys: Keys) -> Result<Arc<dyn Store>, OpenError> {
+    open_with(url, keys, postgres::Options::default()).await
 }
 
 /// Like [`open`], with other options where the database is one of PostgreSQL.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub async fn open_with(url: &str, options: postgres::Options) -> Result<Arc<dyn Store>, OpenError> {
+pub async fn open_with(
+    url: &str,
+    keys: Keys,
+    options: postgres::Options,
+) -> Result<Arc<dyn Store>, OpenError> {
     match Kind::of(url)? {
-        Kind::Sqlite(path) => Ok(Arc::new(sqlite::open(path, sqlite::Options::default())?)),
-        Kind::Postgres => Ok(Arc::new(postgres::open(url, options).await?)),
+        Kind::Sqlite(path) => Ok(Arc::new(sqlite::open(path, &keys, sqlite::Options::default())?)),
+        Kind::Postgres => Ok(Arc::new(postgres::open(url, &keys, options).await?)),
     }
 }
 
@@ -72,12 +82,16 @@ impl<'a> Kind<'a> {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+
     use super::*;
 
     #[tokio::test]
     async fn other_databases_are_refused_by_name_and_without_their_password() {
         for url in ["callboard.db", "sqlite:", "mysql://root:hunter2@db", "postgres:hunter2", ""] {
-            let text = open(url).await.err().map(|error| error.to_string()).unwrap_or_default();
+            let rng = Box::new(rand::rngs::StdRng::seed_from_u64(1));
+            let keys = Keys::new(&[sealing::EncryptionKey::from_bytes([1; 32])], rng);
+            let text = open(url, keys).await.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(text.contains("sqlite:PATH") && text.contains("postgres://"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }

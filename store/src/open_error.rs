@@ -60,6 +60,19 @@ pub enum OpenError {
         /// The version that differs.
         version: i64,
     },
+    /// Something in it is sealed with a key that is not at hand.
+    #[error(
+        "the secrets in the database are sealed with the encryption key {missing}, which this program was not given; \
+         put it into the key file, or into encryption.keys behind the others (`callboard keys list` tells which keys \
+         are needed still)"
+    )]
+    MissingKey {
+        /// The ids of the keys that are missing.
+        missing: String,
+    },
+    /// The new key can't be kept.
+    #[error(transparent)]
+    KeyFile(#[from] crate::sealing::KeyFileError),
     /// Another database is being moved into this one.
     #[error(
         "not everything has been moved into this database yet; run `callboard migrate-data` again until it succeeds"

@@ -4,7 +4,7 @@
 //! `batches` collects what the busiest callers ask for at the same time into one
 //! transaction of a few round trips; everything else has a transaction of its own
 //! (`transaction`). What a transaction does is in one file a subject: `events`,
-//! `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`, `jobs`,
+//! `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`, `sealing`, `jobs`,
 //! `retention`, `audit`, `portal`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
 //! `replay`, `missing`, `stream` and `stats`. `nodes` keeps the lease of this
 //! process, `signals` hears of the others, and `partitions` makes room. `ports` and
@@ -38,6 +38,7 @@ mod ports;
 mod quantities;
 mod replay;
 mod retention;
+mod sealing;
 mod signals;
 mod sql;
 mod stats;
@@ -59,6 +60,7 @@ use self::retention::Upkeep;
 use self::signals::{Ears, Signals};
 pub(crate) use self::target::{Found, Target};
 use crate::OpenError;
+use crate::sealing::{KeyRing, Keys};
 
 /// How the database is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +98,7 @@ impl Default for Options {
 /// A database that is open.
 pub struct PostgresStore {
     pool: Pool,
+    ring: Arc<KeyRing>,
     batches: Batches,
     node: Arc<Node>,
     signals: Signals,
@@ -116,12 +119,13 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
     open::target(url, None).map(|_| ())
 }
 
-/// Opens the database that `url` names, and brings its schema up to date. What a
-/// node that is gone had in its hands is due again.
+/// Opens the database that `url` names, and brings its schema up to date. Secrets in
+/// it are sealed with the first of `keys`. What a node that is gone had in its hands
+/// is due again.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenError> {
+pub async fn open(url: &str, keys: &Keys, options: Options) -> Result<PostgresStore, OpenError> {
     let address = open::target(url, options.schema.as_deref())?;
     let process = open::Process::default();
     let pool = open::pool(&address, &options, Arc::clone(&process))?;
@@ -137,7 +141,7 @@ pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenErro
     let room = Arc::new(Room::new(&options));
     partitions::make_ahead(&pool, &room, (0, 0)).await?;
     let node = Node::register(&pool, &room, (&process, &options.node_name), signals.heard()).await?;
-    if let Err(refused) = target::refuse_unfinished(&pool).await {
+    if let Err(refused) = begin(&pool, keys).await {
         signals.stop();
         node.leave().await;
         return Err(refused);
@@ -150,7 +154,14 @@ pub async fn open(url: &str, options: Options) -> Result<PostgresStore, OpenErro
         recorded: Arc::clone(signals.recorded()),
     };
     let batches = Batches::start(&ground, options.batches);
-    Ok(PostgresStore { pool, batches, node, signals, upkeep: Upkeep::new(room) })
+    let ring = Arc::clone(keys.ring());
+    Ok(PostgresStore { pool, ring, batches, node, signals, upkeep: Upkeep::new(room) })
+}
+
+/// What a node that has registered asks of the database before it works on it.
+async fn begin(pool: &Pool, keys: &Keys) -> Result<(), OpenError> {
+    target::refuse_unfinished(pool).await?;
+    sealing::begin(pool, keys).await
 }
 
 impl PostgresStore {

@@ -3,7 +3,7 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Cause, State};
 use callboard_domain::store::{Listed, Page};
-use callboard_domain::webhook::{Settings, Status, read_stored_settings};
+use callboard_domain::webhook::Status;
 
 pub(crate) mod attempts;
 pub(crate) mod audit;
@@ -92,17 +92,6 @@ pub(crate) fn cause_text(cause: Cause) -> Option<String> {
 pub(crate) fn cause(text: String) -> Result<Cause, Corrupt> {
     let corrupt = format!("{text:?} is no cause of failure");
     serde_json::from_value(text.into()).map_err(|_| Corrupt(corrupt))
-}
-
-/// Settings of a webhook as they are stored, made before the database is asked.
-pub(crate) fn settings_text(settings: &Settings) -> Result<String, Corrupt> {
-    serde_json::to_string(&settings.revealed()).map_err(|error| Corrupt(error.to_string()))
-}
-
-/// The settings of a webhook, as they were stored.
-pub(crate) fn settings(text: &str, webhook: i64) -> Result<Settings, Corrupt> {
-    read_stored_settings(text)
-        .map_err(|faults| Corrupt(format!("the settings of webhook {webhook}: {faults:?}")))
 }
 
 /// The status of a webhook, of its column value.

@@ -3,7 +3,7 @@
 //! `writer` collects what is asked for at the same time into one
 //! transaction, so that one fsync makes all of it durable. What a transaction
 //! does is in one file a subject: `events`, `echoes`, `claims`, `attempts`,
-//! `by_hand`, `webhooks`, `access`, `jobs`, `retention`, `audit`, `portal`; what only reads, in
+//! `by_hand`, `webhooks`, `access`, `sealing`, `jobs`, `retention`, `audit`, `portal`; what only reads, in
 //! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing` and `stats`.
 //! `log_index` keeps two indexes behind the events, because keeping them within
 //! the transaction would cost half the rate. `ports` and `job_port` are where all
@@ -39,6 +39,7 @@ mod quantities;
 mod readers;
 mod replay;
 mod retention;
+mod sealing;
 mod source;
 mod sql;
 mod stats;
@@ -67,6 +68,7 @@ pub(crate) use self::source::Source;
 use self::unwritten::Unwritten;
 use self::writer::{DatabaseFile, Writer};
 use crate::OpenError;
+use crate::sealing::{KeyRing, Keys};
 
 /// How the database is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,7 @@ impl Default for Options {
 /// A database that is open.
 pub struct SqliteStore {
     writer: Writer,
+    ring: Arc<KeyRing>,
     readers: Readers,
     checkpoints: WakeCheckpoints,
     checkpoint_thread: Mutex<Option<JoinHandle<()>>>,
@@ -101,17 +104,18 @@ impl std::fmt::Debug for SqliteStore {
 }
 
 /// Opens the database at `path`, makes it if it does not exist, and brings its
-/// schema up to date. Blocks while it does. What another run of the process
+/// schema up to date. Secrets in it are sealed with the first of `keys`. Blocks while it does. What another run of the process
 /// had in its hands when it ended is due again.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(path: &Path, options: Options) -> Result<SqliteStore, OpenError> {
+pub fn open(path: &Path, keys: &Keys, options: Options) -> Result<SqliteStore, OpenError> {
     let path = path.to_owned();
     let lock = Arc::new(ProcessLock::take(&path)?);
     open::make_file(&path)?;
     let mut conn = open::writer(&path, options.max_bytes)?;
     migrations::migrate(&mut conn)?;
+    sealing::begin(&mut conn, keys)?;
     let ledger = prepare(&conn, options)?;
     let checkpoints = WakeCheckpoints::default();
     let system = |reason| OpenError::Unreadable { path: path.clone(), reason };
@@ -120,6 +124,7 @@ pub fn open(path: &Path, options: Options) -> Result<SqliteStore, OpenError> {
     let writer = Writer::start(conn, ledger, file, checkpoints.clone()).map_err(system)?;
     Ok(SqliteStore {
         writer,
+        ring: Arc::clone(keys.ring()),
         readers: Readers::new(path),
         checkpoints,
         checkpoint_thread: Mutex::new(Some(thread)),
@@ -134,10 +139,7 @@ fn prepare(conn: &rusqlite::Connection, options: Options) -> Result<Ledger, Open
         transaction.commit()?;
         Ledger::load(conn, options.max_bytes)
     };
-    prepared().map_err(|failure| match failure {
-        Failure::Sql(error) => error.into(),
-        Failure::Corrupt(what) => OpenError::Damaged(what),
-    })
+    Ok(prepared()?)
 }
 
 impl SqliteStore {
@@ -163,6 +165,11 @@ impl SqliteStore {
             self.writer.run(1, |_: &mut Write<'_>| Ok(())).await?;
         }
         self.readers.run(read).await
+    }
+
+    /// The keys that seal and open.
+    fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring)
     }
 
     /// Closes connections and ends threads, after what is under way.

@@ -17,6 +17,9 @@ const CHOICE: &str = "CALLBOARD_TEST_DATABASE";
 /// The URL of a PostgreSQL server whose user may make databases.
 const SERVER: &str = "CALLBOARD_TEST_POSTGRES";
 
+/// The key that seals secrets in databases of tests.
+pub const ENCRYPTION_KEY: [u8; 32] = [7; 32];
+
 /// A database that nobody else uses, and that does not hold anything yet.
 pub struct TestDatabase {
     url: String,

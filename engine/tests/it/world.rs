@@ -12,7 +12,8 @@ use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions};
 use callboard_engine::{Engine, Options, Published};
-use callboard_testing::TestDatabase;
+use callboard_store::sealing::{EncryptionKey, Keys};
+use callboard_testing::{ENCRYPTION_KEY, TestDatabase};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -36,7 +37,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(database: &TestDatabase, options: Options) -> Self {
-        let store = callboard_store::open(database.url()).await.unwrap();
+        let key = EncryptionKey::from_bytes(ENCRYPTION_KEY);
+        let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
+        let store = callboard_store::open(database.url(), keys).await.unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-21T19:00:00Z".parse().unwrap()));
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let client = Client::new(guard, ClientOptions::default(), clock.clone());

@@ -13,6 +13,7 @@ mod deliveries;
 mod event_types;
 mod events;
 mod jobs;
+mod keys;
 mod nodes;
 mod openapi;
 mod portal_links;
@@ -57,6 +58,8 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(tenants::create, tenants::list))
         .routes(routes!(tenants::show, tenants::edit))
         .routes(routes!(nodes::list))
+        .routes(routes!(keys::list))
+        .routes(routes!(keys::rotate))
         .routes(routes!(clients::create, clients::list))
         .routes(routes!(clients::show, clients::delete))
         .routes(routes!(clients::enable))

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use callboard_domain::delivery::State;
 use callboard_domain::store::{DeliveryFilter, Page};
+use callboard_store::sealing::Keys;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::watch;
@@ -123,7 +124,9 @@ impl Run {
             Some(url) => url.to_owned(),
             None => format!("sqlite:{}", self.copy().display()),
         };
-        let store = callboard_store::open(&url).await.expect("the database opens");
+        let rng = Box::new(StdRng::seed_from_u64(1));
+        let keys = Keys::from_file(&self.home.path("callboard.key"), rng).expect("the keys of the process");
+        let store = callboard_store::open(&url, keys).await.expect("the database opens");
         let tenant =
             store.tenant(&"default".parse().expect("an id")).await.expect("a read").expect("a tenant");
         let filter =

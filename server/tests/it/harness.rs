@@ -12,14 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use callboard::config::{Hidden, Settings};
+use callboard::config::{Encryption, Hidden, Settings};
 use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use callboard_domain::id::WebhookId;
 use callboard_domain::signing::{Scheme, Secret};
 use callboard_domain::store::NewWebhook;
 use callboard_domain::webhook::{Status, read_settings};
-use callboard_testing::TestDatabase;
+use callboard_store::sealing::EncryptionKey;
+use callboard_testing::{ENCRYPTION_KEY, TestDatabase};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, Response};
@@ -70,6 +71,11 @@ pub(crate) struct Harness {
     _database: TestDatabase,
 }
 
+/// The key that seals secrets in the databases of these tests.
+pub(crate) fn encryption_key() -> String {
+    EncryptionKey::from_bytes(ENCRYPTION_KEY).to_text()
+}
+
 impl Harness {
     /// The program by the machine's clock, with loopback open to deliveries.
     pub(crate) fn start() -> Self {
@@ -98,6 +104,7 @@ impl Harness {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database: database.url().to_owned().into(),
             admin_token: Some(Hidden(OPERATOR.to_owned())),
+            encryption: Encryption { keys: Some(Hidden(encryption_key())), key_file: None },
             ..Settings::default()
         };
         settings.egress.allow = vec!["127.0.0.0/8".parse().expect("a network")];

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::{audit, retention};
 use crate::rows::{Corrupt, before, listed, micros, parsed, timestamp, wanted};
+use crate::sealing::{KeyRing, Place};
 
 macro_rules! select_tenants {
     ($rest:literal) => {
@@ -202,12 +203,21 @@ pub(super) async fn delete_client(
 /// The stored value of this name, or `value`, which is stored then.
 pub(super) async fn deployment_value(
     conn: &Connection,
+    ring: &KeyRing,
     name: &str,
     value: &[u8],
 ) -> Result<(Vec<u8>, bool), Failure> {
-    let sql = "INSERT INTO deployment (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    let stored = sql::run(conn, sql, &[&name, &value]).await? > 0;
+    let place = Place::Deployment { name };
+    let sealed = ring.seal(place, value)?;
+    let sql =
+        "INSERT INTO deployment (name, value, sealed) VALUES ($1, '', $2) ON CONFLICT (name) DO NOTHING";
+    let stored = sql::run(conn, sql, &[&name, &sealed]).await? > 0;
     // Another node may have stored one just now, and this statement sees it.
-    let kept = sql::value(conn, "SELECT value FROM deployment WHERE name = $1", &[&name]).await?;
+    let kept = "SELECT value, sealed FROM deployment WHERE name = $1";
+    let kept = sql::one(conn, kept, &[&name], |row| match get::<Option<Vec<u8>>>(row, 1)? {
+        Some(sealed) => Ok(ring.open(place, &sealed)?),
+        None => get(row, 0),
+    })
+    .await?;
     Ok((kept.unwrap_or_else(|| value.to_vec()), stored))
 }

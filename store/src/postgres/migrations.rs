@@ -9,8 +9,11 @@ use crate::OpenError;
 
 /// Every version's statements, oldest first. A file that was released is
 /// never changed: databases remember its checksum.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("migrations/0001_start.sql")), (2, include_str!("migrations/0002_audit.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001_start.sql")),
+    (2, include_str!("migrations/0002_audit.sql")),
+    (3, include_str!("migrations/0003_sealed.sql")),
+];
 
 /// Applies what is missing. Of nodes that start together one does, and the
 /// others wait for it.

@@ -6,10 +6,13 @@
 use std::fmt::Write as _;
 
 use callboard_testing::TestDatabase;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use super::sql::Connection;
 use super::{attempts, audit, by_hand, chains, claims, stats};
 use super::{delivery_list, echoes, event_list, jobs, missing, stream, timeline, webhooks};
+use crate::sealing::{EncryptionKey, Keys};
 
 /// Statements, and what they look rows up by.
 const STATEMENTS: &[(&str, &[&str])] = &[
@@ -124,7 +127,9 @@ async fn statements_use_their_index_whatever_the_statistics_say() {
     let database = TestDatabase::postgres();
     let options =
         super::Options { events_a_partition: 2_000, deliveries_a_partition: 2_000, ..Default::default() };
-    let store = super::open(database.url(), options).await.expect("a database");
+    let key = EncryptionKey::from_bytes(callboard_testing::ENCRYPTION_KEY);
+    let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
+    let store = super::open(database.url(), &keys, options).await.expect("a database");
     let conn = store.pool.get().await.expect("a connection");
     // It leaves out what holds nothing for these values, which are none.
     conn.batch_execute("SET enable_partition_pruning = off").await.expect("a setting");

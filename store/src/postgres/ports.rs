@@ -14,8 +14,9 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page, RecordError,
-    Recorded, Result, Signal, StoreError, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    EventStore, KeyStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page,
+    RecordError, Recorded, Result, SealingKey, Signal, StoreError, Stretch, UpkeepStore, WebhookEdit,
+    WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 
@@ -24,10 +25,10 @@ use super::failure::Failure;
 use super::transaction::{asking, reading, writing};
 use super::{
     PostgresStore, access, by_hand, claims, deliveries, delivery_list, event_list, events, nodes, retention,
-    sql, stats, stream, webhooks,
+    sealing, sql, stats, stream, webhooks,
 };
 use crate::rows::attempts::details;
-use crate::rows::settings_text;
+use crate::rows::webhooks::StoredSettings;
 
 /// Whether no row holds such a text: the server has no texts with U+0000.
 pub(super) fn is_never_stored(text: Option<&String>) -> bool {
@@ -170,8 +171,9 @@ impl DeliveryStore for PostgresStore {
 #[async_trait]
 impl WebhookStore for PostgresStore {
     async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook, by: By) -> Result<Webhook> {
-        let settings = settings_text(&webhook.settings).map_err(Failure::from)?;
-        writing!(&self.pool, |conn| webhooks::create(conn, tenant, &webhook, &settings, &by))
+        let stored = StoredSettings::of(&webhook.settings, webhook.id.as_bytes(), &self.ring);
+        let stored = stored.map_err(Failure::from)?;
+        writing!(&self.pool, |conn| webhooks::create(conn, &self.ring, tenant, &webhook, &stored, &by))
     }
 
     async fn update_webhook(
@@ -182,8 +184,9 @@ impl WebhookStore for PostgresStore {
         edit: WebhookEdit,
         by: By,
     ) -> Result<Option<Edited>> {
-        let text = settings_text(&edit.settings).map_err(Failure::from)?;
-        writing!(&self.pool, |conn| webhooks::update(conn, tenant, id, revision, (&edit, &text), &by))
+        let stored = StoredSettings::of(&edit.settings, id.as_bytes(), &self.ring).map_err(Failure::from)?;
+        let (webhook, edit) = ((tenant, id), (&edit, &stored));
+        writing!(&self.pool, |conn| webhooks::update(conn, &self.ring, webhook, revision, edit, &by))
     }
 
     async fn disable_webhook(
@@ -192,7 +195,7 @@ impl WebhookStore for PostgresStore {
         reason: String,
         now: Timestamp,
     ) -> Result<Option<Webhook>> {
-        writing!(&self.pool, |conn| webhooks::disable(conn, key, &reason, now))
+        writing!(&self.pool, |conn| webhooks::disable(conn, &self.ring, key, &reason, now))
     }
 
     async fn set_failing_since(
@@ -204,31 +207,31 @@ impl WebhookStore for PostgresStore {
     }
 
     async fn delete_webhook(&self, tenant: TenantKey, id: WebhookId, by: By) -> Result<Option<WebhookKey>> {
-        writing!(&self.pool, |conn| webhooks::delete(conn, tenant, id, &by))
+        writing!(&self.pool, |conn| webhooks::delete(conn, &self.ring, tenant, id, &by))
     }
 
     async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
-        reading!(&self.pool, |conn| webhooks::by_id(conn, tenant, id))
+        reading!(&self.pool, |conn| webhooks::by_id(conn, &self.ring, tenant, id))
     }
 
     async fn webhook_by_key(&self, key: WebhookKey) -> Result<Option<Webhook>> {
-        reading!(&self.pool, |conn| webhooks::by_key(conn, key))
+        reading!(&self.pool, |conn| webhooks::by_key(conn, &self.ring, key))
     }
 
     async fn list_webhooks(&self, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>> {
-        reading!(&self.pool, |conn| webhooks::list(conn, tenant, page))
+        reading!(&self.pool, |conn| webhooks::list(conn, &self.ring, tenant, page))
     }
 
     async fn list_webhooks_in(&self, tenant: TenantKey, slice: WebhookSlice) -> Result<(Vec<Webhook>, u64)> {
-        reading!(&self.pool, |conn| webhooks::list_in(conn, tenant, slice))
+        reading!(&self.pool, |conn| webhooks::list_in(conn, &self.ring, tenant, slice))
     }
 
     async fn webhook_or_deleted(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
-        reading!(&self.pool, |conn| webhooks::by_id_or_deleted(conn, tenant, id))
+        reading!(&self.pool, |conn| webhooks::by_id_or_deleted(conn, &self.ring, tenant, id))
     }
 
     async fn webhooks_of(&self, tenant: TenantKey) -> Result<Vec<Webhook>> {
-        reading!(&self.pool, |conn| webhooks::all(conn, tenant))
+        reading!(&self.pool, |conn| webhooks::all(conn, &self.ring, tenant))
     }
 
     async fn rotate_secret(
@@ -239,7 +242,8 @@ impl WebhookStore for PostgresStore {
         overlap_until: Timestamp,
         by: By,
     ) -> Result<Option<Webhook>> {
-        writing!(&self.pool, |conn| webhooks::rotate(conn, tenant, id, &secret, overlap_until, &by))
+        let webhook = (tenant, id);
+        writing!(&self.pool, |conn| webhooks::rotate(conn, &self.ring, webhook, &secret, overlap_until, &by))
     }
 }
 
@@ -304,7 +308,7 @@ impl AccessStore for PostgresStore {
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {
-        writing!(&self.pool, |conn| access::deployment_value(conn, name, &value))
+        writing!(&self.pool, |conn| access::deployment_value(conn, &self.ring, name, &value))
     }
 }
 
@@ -330,6 +334,18 @@ impl UpkeepStore for PostgresStore {
 
     async fn close(&self) {
         self.shut().await;
+    }
+}
+
+#[async_trait]
+impl KeyStore for PostgresStore {
+    async fn sealing_keys(&self) -> Result<Vec<SealingKey>> {
+        let used = asking!(&self.pool, |conn| sealing::used(conn))?;
+        Ok(self.ring.listed(&used))
+    }
+
+    async fn seal_anew(&self, limit: usize) -> Result<Cleared> {
+        writing!(&self.pool, |conn| sealing::seal_anew(conn, &self.ring, limit))
     }
 }
 

@@ -12,79 +12,93 @@ use super::audit;
 use super::failure::Failure;
 use super::signals::webhook_changed;
 use super::sql::{self, Connection, get};
-use crate::rows::webhooks::{Columns, new_key, secret, webhook};
+use crate::rows::webhooks::{
+    Columns, SecretColumns, StoredSettings, new_key, sealed_secret, secret, webhook,
+};
 use crate::rows::{before, listed, micros, natural, timestamp_option, wanted};
+use crate::sealing::KeyRing;
 
 /// Makes a webhook.
 pub(super) async fn create(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     new: &NewWebhook,
-    settings: &str,
+    stored: &StoredSettings,
     by: &By,
 ) -> Result<Webhook, Failure> {
     let now = micros(by.at);
     let key = sql::value::<i64>(
         conn,
-        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce)
-         VALUES ($1, $2, 1, $3, $4, $5, $5, $6, $7) RETURNING key",
+        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce, sealed)
+         VALUES ($1, $2, 1, $3, $4, $5, $5, $6, $7, $8) RETURNING key",
         &[
             &new.id.as_bytes().as_slice(),
             &tenant.0,
-            &settings,
+            &stored.settings,
             &new.status.as_str(),
             &now,
             &new.settings.subscription.dialect().as_str(),
             &new.nonce,
+            &stored.sealed,
         ],
     )
     .await?;
     let key = new_key(key.unwrap_or_default())?;
-    add_secret(conn, key.0, &new.secret, now).await?;
+    add_secret(conn, ring, (key.0, new.id), &new.secret, now).await?;
     webhook_changed(conn, tenant, key).await?;
-    let made = written(conn, key.0).await?;
+    let made = written(conn, ring, key.0).await?;
     audit::write(conn, Some(tenant), by, &Change::webhook_created(&made)).await?;
     Ok(made)
 }
 
-async fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
-    let sql = "INSERT INTO secrets (webhook, value, created_at) VALUES ($1, $2, $3)";
-    sql::run(conn, sql, &[&webhook, &secret.to_text(), &now]).await.map(drop)
+/// The key of the row is sealed with the secret, so there has to be a row first.
+async fn add_secret(
+    conn: &Connection,
+    ring: &KeyRing,
+    (webhook, id): (i64, WebhookId),
+    secret: &Secret,
+    now: i64,
+) -> Result<(), Failure> {
+    let add = "INSERT INTO secrets (webhook, value, created_at) VALUES ($1, '', $2) RETURNING key";
+    let key = sql::value::<i64>(conn, add, &[&webhook, &now]).await?.unwrap_or_default();
+    let sealed = sealed_secret(&secret.to_text(), id.as_bytes(), key, ring)?;
+    sql::run(conn, "UPDATE secrets SET sealed = $2 WHERE key = $1", &[&key, &sealed]).await.map(drop)
 }
 
-async fn written(conn: &Connection, key: i64) -> Result<Webhook, Failure> {
-    let written = by_key(conn, WebhookKey(key)).await?;
+async fn written(conn: &Connection, ring: &KeyRing, key: i64) -> Result<Webhook, Failure> {
+    let written = by_key(conn, ring, WebhookKey(key)).await?;
     written.ok_or_else(|| Failure::Corrupt(format!("webhook {key} is gone")))
 }
 
 /// Edits a webhook that is still at `revision`. With another status it starts afresh: what it failed before no longer counts.
 pub(super) async fn update(
     conn: &Connection,
-    tenant: TenantKey,
-    id: WebhookId,
+    ring: &KeyRing,
+    (tenant, id): (TenantKey, WebhookId),
     revision: i64,
-    (edit, settings): (&WebhookEdit, &str),
+    (edit, stored): (&WebhookEdit, &StoredSettings),
     by: &By,
 ) -> Result<Option<Edited>, Failure> {
     let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
-    let before = written(conn, key).await?;
+    let before = written(conn, ring, key).await?;
     let updated = sql::run(
         conn,
-        "UPDATE webhooks SET revision = revision + 1, settings = $3, status = $4, updated_at = $5,
+        "UPDATE webhooks SET revision = revision + 1, settings = $3, status = $4, updated_at = $5, sealed = $6,
              disabled_reason = CASE WHEN status = $4 THEN disabled_reason END,
              failing_since = CASE WHEN status = $4 THEN failing_since END
          WHERE key = $1 AND revision = $2",
-        &[&key, &revision, &settings, &edit.status.as_str(), &micros(by.at)],
+        &[&key, &revision, &stored.settings, &edit.status.as_str(), &micros(by.at), &stored.sealed],
     )
     .await?;
     if updated == 0 {
         return Ok(Some(Edited::Stale));
     }
     if let Some(secret) = &edit.secret {
-        replace_secrets(conn, key, secret, by.at, by.at).await?;
+        replace_secrets(conn, ring, (key, id), secret, (by.at, by.at)).await?;
     }
     webhook_changed(conn, tenant, WebhookKey(key)).await?;
-    let after = written(conn, key).await?;
+    let after = written(conn, ring, key).await?;
     if let Some(change) = Change::webhook_edited(&before, &after, edit.secret.is_some()) {
         audit::write(conn, Some(tenant), by, &change).await?;
     }
@@ -96,6 +110,7 @@ pub(super) async fn update(
 /// one that knows nothing of it would enable the webhook again.
 pub(super) async fn disable(
     conn: &Connection,
+    ring: &KeyRing,
     key: WebhookKey,
     reason: &str,
     now: Timestamp,
@@ -105,7 +120,7 @@ pub(super) async fn disable(
     if sql::value::<i64>(conn, held, &[&key.0]).await?.is_none() {
         return Ok(None);
     }
-    let before = written(conn, key.0).await?;
+    let before = written(conn, ring, key.0).await?;
     let tenant = sql::value::<i64>(
         conn,
         "UPDATE webhooks SET revision = revision + 1, status = $2, disabled_reason = $3, updated_at = $4
@@ -115,7 +130,7 @@ pub(super) async fn disable(
     .await?;
     let Some(tenant) = tenant else { return Ok(None) };
     webhook_changed(conn, TenantKey(tenant), key).await?;
-    let after = written(conn, key.0).await?;
+    let after = written(conn, ring, key.0).await?;
     if let Some(change) = Change::webhook_edited(&before, &after, false) {
         audit::write(conn, Some(after.tenant), &By::system(now), &change).await?;
     }
@@ -158,12 +173,13 @@ pub(super) async fn id_of(conn: &Connection, key: WebhookKey) -> Result<Option<W
 /// have nothing left to sign.
 pub(super) async fn delete(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     id: WebhookId,
     by: &By,
 ) -> Result<Option<WebhookKey>, Failure> {
     let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
-    let gone = written(conn, key).await?;
+    let gone = written(conn, ring, key).await?;
     sql::run(conn, "UPDATE webhooks SET deleted_at = $2 WHERE key = $1", &[&key, &micros(by.at)]).await?;
     sql::run(conn, "DELETE FROM secrets WHERE webhook = $1", &[&key]).await?;
     webhook_changed(conn, tenant, WebhookKey(key)).await?;
@@ -174,39 +190,41 @@ pub(super) async fn delete(
 /// Puts a new secret before the others.
 pub(super) async fn rotate(
     conn: &Connection,
-    tenant: TenantKey,
-    id: WebhookId,
+    ring: &KeyRing,
+    (tenant, id): (TenantKey, WebhookId),
     secret: &Secret,
     overlap_until: Timestamp,
     by: &By,
 ) -> Result<Option<Webhook>, Failure> {
     let Some(key) = held(conn, tenant, id).await? else { return Ok(None) };
-    replace_secrets(conn, key, secret, by.at, overlap_until).await?;
+    replace_secrets(conn, ring, (key, id), secret, (by.at, overlap_until)).await?;
     audit::write(conn, Some(tenant), by, &Change::secret_rotated(id, overlap_until)).await?;
     webhook_changed(conn, tenant, WebhookKey(key)).await?;
-    written(conn, key).await.map(Some)
+    written(conn, ring, key).await.map(Some)
 }
 
 async fn replace_secrets(
     conn: &Connection,
-    webhook: i64,
+    ring: &KeyRing,
+    (webhook, id): (i64, WebhookId),
     secret: &Secret,
-    now: Timestamp,
-    overlap_until: Timestamp,
+    (now, overlap_until): (Timestamp, Timestamp),
 ) -> Result<(), Failure> {
     let (now, until) = (micros(now), micros(overlap_until));
     let sql = "UPDATE secrets SET expires_at = least(expires_at, $2) WHERE webhook = $1";
     sql::run(conn, sql, &[&webhook, &until]).await?;
     sql::run(conn, "DELETE FROM secrets WHERE webhook = $1 AND expires_at <= $2", &[&webhook, &now]).await?;
-    add_secret(conn, webhook, secret, now).await
+    add_secret(conn, ring, (webhook, id), secret, now).await
 }
 
 macro_rules! select_or_deleted {
     ($($rest:literal),+) => {
         concat!(
             "SELECT key, id, tenant, revision, settings, status, created_at, updated_at,
-                 disabled_reason, failing_since, nonce, deleted_at,
+                 disabled_reason, failing_since, nonce, deleted_at, sealed,
+                 ARRAY(SELECT key FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
                  ARRAY(SELECT value FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+                 ARRAY(SELECT sealed FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
                  ARRAY(SELECT created_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
                  ARRAY(SELECT expires_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC)
              FROM webhooks WHERE ",
@@ -221,7 +239,7 @@ macro_rules! select {
     };
 }
 
-fn read(row: &Row) -> Result<Webhook, Failure> {
+fn read(row: &Row, ring: &KeyRing) -> Result<Webhook, Failure> {
     let id: &[u8] = row.try_get(1)?;
     let columns = Columns {
         key: get(row, 0)?,
@@ -236,54 +254,68 @@ fn read(row: &Row) -> Result<Webhook, Failure> {
         failing_since: get(row, 9)?,
         nonce: get(row, 10)?,
         deleted_at: get(row, 11)?,
+        sealed: get(row, 12)?,
     };
-    let secrets = secrets(row, columns.key)?;
-    Ok(webhook(columns, secrets)?)
+    let secrets = secrets(row, &columns.id, ring)?;
+    Ok(webhook(columns, secrets, ring)?)
 }
 
-fn secrets(row: &Row, webhook: i64) -> Result<Vec<StoredSecret>, Failure> {
-    let texts: Vec<&str> = row.try_get(12)?;
-    let times: Vec<(i64, Option<i64>)> =
-        get::<Vec<i64>>(row, 13)?.into_iter().zip(get::<Vec<Option<i64>>>(row, 14)?).collect();
-    let secrets = texts.into_iter().zip(times);
-    secrets.map(|(text, (created_at, ends))| Ok(secret(webhook, text, created_at, ends)?)).collect()
+fn secrets(row: &Row, webhook: &[u8; 16], ring: &KeyRing) -> Result<Vec<StoredSecret>, Failure> {
+    let keys: Vec<i64> = row.try_get(13)?;
+    let values: Vec<&str> = row.try_get(14)?;
+    let sealed: Vec<Option<&[u8]>> = row.try_get(15)?;
+    let created: Vec<i64> = row.try_get(16)?;
+    let ends: Vec<Option<i64>> = row.try_get(17)?;
+    let rows = keys.into_iter().zip(values).zip(sealed).zip(created.into_iter().zip(ends));
+    rows.map(|(((key, value), sealed), (created_at, expires_at))| {
+        Ok(secret(webhook, &SecretColumns { key, value, sealed, created_at, expires_at }, ring)?)
+    })
+    .collect()
 }
 
 /// One webhook.
 pub(super) async fn by_id(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     id: WebhookId,
 ) -> Result<Option<Webhook>, Failure> {
     let sql = select!("id = $1 AND tenant = $2");
-    sql::one(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0], read).await
+    sql::one(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0], |row| read(row, ring)).await
 }
 
 /// One webhook, also when it is deleted.
 pub(super) async fn by_id_or_deleted(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     id: WebhookId,
 ) -> Result<Option<Webhook>, Failure> {
     let sql = select_or_deleted!("id = $1 AND tenant = $2");
-    sql::one(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0], read).await
+    sql::one(conn, sql, &[&id.as_bytes().as_slice(), &tenant.0], |row| read(row, ring)).await
 }
 
 /// One webhook by its row.
-pub(super) async fn by_key(conn: &Connection, key: WebhookKey) -> Result<Option<Webhook>, Failure> {
-    sql::one(conn, select!("key = $1"), &[&key.0], read).await
+pub(super) async fn by_key(
+    conn: &Connection,
+    ring: &KeyRing,
+    key: WebhookKey,
+) -> Result<Option<Webhook>, Failure> {
+    sql::one(conn, select!("key = $1"), &[&key.0], |row| read(row, ring)).await
 }
 
 /// The tenant's webhooks, newest first.
 pub(super) async fn list(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     page: Page,
 ) -> Result<Listed<Webhook>, Failure> {
     let sql = select!("tenant = $1 AND key < $2 ORDER BY key DESC LIMIT $3");
     let values = (before(page), wanted(page));
-    let rows = sql::many(conn, sql, &[&tenant.0, &values.0, &values.1], |row| Ok((get(row, 0)?, read(row)?)))
-        .await?;
+    let rows =
+        sql::many(conn, sql, &[&tenant.0, &values.0, &values.1], |row| Ok((get(row, 0)?, read(row, ring)?)))
+            .await?;
     Ok(listed(rows, page))
 }
 
@@ -301,6 +333,7 @@ pub(super) const NEWEST_IN: &str =
 /// The tenant's webhooks of one dialect, and how many there are in all.
 pub(super) async fn list_in(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     slice: WebhookSlice,
 ) -> Result<(Vec<Webhook>, u64), Failure> {
@@ -309,11 +342,16 @@ pub(super) async fn list_in(
     let sql = if slice.newest_first { NEWEST_IN } else { OLDEST_IN };
     let column = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let (limit, offset) = (column(slice.limit), column(slice.offset));
-    let webhooks = sql::many(conn, sql, &[&tenant.0, &dialect, &limit, &offset], read).await?;
+    let webhooks =
+        sql::many(conn, sql, &[&tenant.0, &dialect, &limit, &offset], |row| read(row, ring)).await?;
     Ok((webhooks, natural(total)?))
 }
 
 /// All webhooks of a tenant.
-pub(super) async fn all(conn: &Connection, tenant: TenantKey) -> Result<Vec<Webhook>, Failure> {
-    sql::many(conn, select!("tenant = $1 ORDER BY key"), &[&tenant.0], read).await
+pub(super) async fn all(
+    conn: &Connection,
+    ring: &KeyRing,
+    tenant: TenantKey,
+) -> Result<Vec<Webhook>, Failure> {
+    sql::many(conn, select!("tenant = $1 ORDER BY key"), &[&tenant.0], |row| read(row, ring)).await
 }

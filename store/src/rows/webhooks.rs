@@ -1,10 +1,13 @@
-//! Rows of webhooks and their secrets.
+//! Rows of webhooks and their secrets. What is confidential is sealed and opened
+//! here, at the edge: everything else has it in clear.
 
 use callboard_domain::id::{TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
-use callboard_domain::webhook::{StoredSecret, Webhook};
+use callboard_domain::webhook::{MASK, Settings, StoredSecret, Webhook, read_stored_settings};
+use serde_json::{Map, Value};
 
-use super::{Corrupt, settings, status, timestamp, timestamp_option};
+use super::{Corrupt, status, timestamp, timestamp_option};
+use crate::sealing::{KeyRing, Place};
 
 /// Most webhooks ever: the keys are told as 32-bit numbers in one dialect.
 const MOST: i64 = i32::MAX as i64;
@@ -24,6 +27,7 @@ pub(crate) struct Columns {
     pub(crate) tenant: i64,
     pub(crate) revision: i64,
     pub(crate) settings: String,
+    pub(crate) sealed: Option<Vec<u8>>,
     pub(crate) status: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
@@ -34,13 +38,17 @@ pub(crate) struct Columns {
 }
 
 /// The webhook that a row tells of, with its secrets.
-pub(crate) fn webhook(columns: Columns, secrets: Vec<StoredSecret>) -> Result<Webhook, Corrupt> {
+pub(crate) fn webhook(
+    columns: Columns,
+    secrets: Vec<StoredSecret>,
+    ring: &KeyRing,
+) -> Result<Webhook, Corrupt> {
     Ok(Webhook {
         key: WebhookKey(columns.key),
         id: WebhookId::from_bytes(columns.id),
         tenant: TenantKey(columns.tenant),
         revision: columns.revision,
-        settings: settings(&columns.settings, columns.key)?,
+        settings: settings(&columns.settings, columns.sealed.as_deref(), &columns.id, ring)?,
         status: status(&columns.status)?,
         secrets,
         created_at: timestamp(columns.created_at)?,
@@ -52,14 +60,99 @@ pub(crate) fn webhook(columns: Columns, secrets: Vec<StoredSecret>) -> Result<We
     })
 }
 
+/// Settings of a webhook as they are stored, made before the database is asked.
+pub(crate) struct StoredSettings {
+    /// JSON in which masks stand for what is confidential.
+    pub(crate) settings: String,
+    /// What is confidential, by its place in that: JSON that is sealed. There is
+    /// always something to open, so that rows can be told from those of a version
+    /// that did not seal.
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl StoredSettings {
+    pub(crate) fn of(settings: &Settings, webhook: &[u8; 16], ring: &KeyRing) -> Result<Self, Corrupt> {
+        let odd = || Corrupt("settings that are no JSON".to_owned());
+        let mut document = serde_json::to_value(settings.revealed()).map_err(|_| odd())?;
+        let mut confidential = Map::new();
+        for (pointer, text) in settings.confidential() {
+            *document.pointer_mut(pointer).ok_or_else(odd)? = MASK.into();
+            confidential.insert(pointer.to_owned(), text.reveal().into());
+        }
+        let confidential = Value::Object(confidential).to_string();
+        let sealed = ring.seal(Place::Settings { webhook }, confidential.as_bytes())?;
+        Ok(Self { settings: document.to_string(), sealed })
+    }
+
+    /// Settings as a version stored them that did not seal, or as one did that did.
+    pub(crate) fn of_plain(text: &str, webhook: &[u8; 16], ring: &KeyRing) -> Result<Self, Corrupt> {
+        Self::of(&settings(text, None, webhook, ring)?, webhook, ring)
+    }
+}
+
+fn settings(
+    text: &str,
+    sealed: Option<&[u8]>,
+    webhook: &[u8; 16],
+    ring: &KeyRing,
+) -> Result<Settings, Corrupt> {
+    let place = Place::Settings { webhook };
+    let Some(sealed) = sealed else { return read(text, webhook) };
+    let odd = || Corrupt(format!("{place} don't belong to those settings"));
+    let confidential = ring.open(place, sealed)?;
+    let confidential: Map<String, Value> = serde_json::from_slice(&confidential).map_err(|_| odd())?;
+    let mut document: Value = serde_json::from_str(text).map_err(|_| odd())?;
+    for (pointer, value) in confidential {
+        *document.pointer_mut(&pointer).ok_or_else(odd)? = value;
+    }
+    read(&document.to_string(), webhook)
+}
+
+/// Reads settings. What is wrong with them is told by its place, and not as it is.
+fn read(text: &str, webhook: &[u8; 16]) -> Result<Settings, Corrupt> {
+    read_stored_settings(text).map_err(|faults| {
+        let places: Vec<&str> = faults.iter().map(|fault| &*fault.pointer).collect();
+        let webhook = WebhookId::from_bytes(*webhook);
+        Corrupt(format!("the settings of webhook {webhook}, at {}", places.join(", ")))
+    })
+}
+
+/// The columns of a secret, as they are read.
+pub(crate) struct SecretColumns<'a> {
+    pub(crate) key: i64,
+    /// The text, of a version that did not seal.
+    pub(crate) value: &'a str,
+    pub(crate) sealed: Option<&'a [u8]>,
+    pub(crate) created_at: i64,
+    pub(crate) expires_at: Option<i64>,
+}
+
 /// The secret that a row tells of.
 pub(crate) fn secret(
-    webhook: i64,
-    text: &str,
-    created_at: i64,
-    expires_at: Option<i64>,
+    webhook: &[u8; 16],
+    columns: &SecretColumns<'_>,
+    ring: &KeyRing,
 ) -> Result<StoredSecret, Corrupt> {
-    let secret = Secret::from_text(text).map_err(|_| Corrupt(format!("a secret of webhook {webhook}")))?;
-    let created_at = timestamp(created_at)?;
-    Ok(StoredSecret { secret, created_at, expires_at: timestamp_option(expires_at)? })
+    let place = Place::Secret { webhook, key: columns.key };
+    let odd = || Corrupt(format!("{place} is no secret"));
+    let opened = columns.sealed.map(|sealed| ring.open(place, sealed)).transpose()?;
+    let text = match &opened {
+        Some(opened) => std::str::from_utf8(opened).map_err(|_| odd())?,
+        None => columns.value,
+    };
+    Ok(StoredSecret {
+        secret: Secret::from_text(text).map_err(|_| odd())?,
+        created_at: timestamp(columns.created_at)?,
+        expires_at: timestamp_option(columns.expires_at)?,
+    })
+}
+
+/// Seals a signing secret for its row.
+pub(crate) fn sealed_secret(
+    secret: &str,
+    webhook: &[u8; 16],
+    key: i64,
+    ring: &KeyRing,
+) -> Result<Vec<u8>, Corrupt> {
+    ring.seal(Place::Secret { webhook, key }, secret.as_bytes())
 }

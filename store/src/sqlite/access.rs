@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::ledger::Write;
 use super::{audit, retention, sql};
 use crate::rows::{before, listed, micros, parsed, timestamp, wanted};
+use crate::sealing::{KeyRing, Place};
 
 macro_rules! select_tenants {
     ($rest:literal) => {
@@ -184,11 +185,19 @@ pub(super) fn delete_client(
 /// The stored value of this name, or `value`, which is stored then.
 pub(super) fn deployment_value(
     write: &mut Write<'_>,
+    ring: &KeyRing,
     name: &str,
     value: &[u8],
 ) -> Result<(Vec<u8>, bool), Failure> {
-    let sql = "INSERT INTO deployment (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
-    let stored = sql::run(write.conn, sql, (name, value))? > 0;
-    let kept = sql::value(write.conn, "SELECT value FROM deployment WHERE name = ?1", [name])?;
+    let place = Place::Deployment { name };
+    let sealed = ring.seal(place, value)?;
+    let sql =
+        "INSERT INTO deployment (name, value, sealed) VALUES (?1, x'', ?2) ON CONFLICT (name) DO NOTHING";
+    let stored = sql::run(write.conn, sql, (name, sealed))? > 0;
+    let kept = "SELECT value, sealed FROM deployment WHERE name = ?1";
+    let kept = sql::one(write.conn, kept, [name], |row| match row.get::<_, Option<Vec<u8>>>(1)? {
+        Some(sealed) => Ok(ring.open(place, &sealed)?),
+        None => Ok(row.get(0)?),
+    })?;
     Ok((kept.unwrap_or_else(|| value.to_vec()), stored))
 }

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{self, private};
+use super::open;
 use crate::backup::{BackedUp, BackupError, BackupOptions, BackupProgress, Check};
+use crate::private::private;
 
 /// Pages copied at a time: 1 MiB.
 const STEP: i32 = 256;

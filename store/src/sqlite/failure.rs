@@ -3,6 +3,7 @@
 use callboard_domain::store::StoreError;
 use rusqlite::ErrorCode;
 
+use crate::OpenError;
 use crate::rows::Corrupt;
 
 /// Why the database did not do something.
@@ -23,6 +24,15 @@ impl From<rusqlite::Error> for Failure {
 impl From<Corrupt> for Failure {
     fn from(Corrupt(what): Corrupt) -> Self {
         Self::Corrupt(what)
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Sql(error) => error.into(),
+            Failure::Corrupt(what) => Self::Damaged(what),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("migrations/0006_event_log_spans.sql")),
     (7, include_str!("migrations/0007_unwritten_leases.sql")),
     (8, include_str!("migrations/0008_audit.sql")),
+    (9, include_str!("migrations/0009_sealed.sql")),
 ];
 
 /// Applies what is missing, in one transaction.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::sql::CACHED_STATEMENTS;
 use crate::OpenError;
+use crate::private::private;
 
 /// Keeps other processes out for as long as it lives.
 #[derive(Debug)]
@@ -48,22 +49,12 @@ impl ProcessLock {
 }
 
 /// Makes the file if it does not exist, for its owner's eyes only: it holds
-/// signing secrets. SQLite gives the files beside it the same mode.
+/// what was published. SQLite gives the files beside it the same mode.
 pub(super) fn make_file(path: &Path) -> Result<(), OpenError> {
     private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
         .open(path)
         .map(drop)
         .map_err(|reason| OpenError::Unreadable { path: path.to_owned(), reason })
-}
-
-#[cfg(unix)]
-pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
-}
-
-#[cfg(not(unix))]
-pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }
 
 /// How long a connection waits for one outside this process, such as a shell

@@ -13,8 +13,9 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited, EventFilter,
-    EventStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page, RecordError,
-    Recorded, Result, Signal, StoreError, Stretch, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    EventStore, KeyStore, LaneClaim, Listed, NewClient, NewEvent, NewWebhook, Node, NodeStore, Page,
+    RecordError, Recorded, Result, SealingKey, Signal, StoreError, Stretch, UpkeepStore, WebhookEdit,
+    WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use rusqlite::Connection;
@@ -23,10 +24,10 @@ use super::failure::Failure;
 use super::ledger::Write;
 use super::{
     SqliteStore, access, attempts, audit, by_hand, claims, deliveries, delivery_list, event_list, events,
-    retention, stats, stream, webhooks,
+    retention, sealing, stats, stream, webhooks,
 };
 use crate::rows::attempts::details;
-use crate::rows::settings_text;
+use crate::rows::webhooks::StoredSettings;
 
 /// Rows that a small change writes, about.
 const FEW: usize = 4;
@@ -175,8 +176,12 @@ impl DeliveryStore for SqliteStore {
 #[async_trait]
 impl WebhookStore for SqliteStore {
     async fn create_webhook(&self, tenant: TenantKey, webhook: NewWebhook, by: By) -> Result<Webhook> {
-        let settings = settings_text(&webhook.settings).map_err(Failure::from)?;
-        self.writer.run(FEW, move |write| webhooks::create(write, tenant, &webhook, &settings, &by)).await
+        let ring = self.ring();
+        let stored = StoredSettings::of(&webhook.settings, webhook.id.as_bytes(), &ring);
+        let stored = stored.map_err(Failure::from)?;
+        let create =
+            move |write: &mut Write<'_>| webhooks::create(write, &ring, tenant, &webhook, &stored, &by);
+        self.writer.run(FEW, create).await
     }
 
     async fn update_webhook(
@@ -187,9 +192,11 @@ impl WebhookStore for SqliteStore {
         edit: WebhookEdit,
         by: By,
     ) -> Result<Option<Edited>> {
-        let text = settings_text(&edit.settings).map_err(Failure::from)?;
-        let update =
-            move |write: &mut Write<'_>| webhooks::update(write, tenant, id, revision, (&edit, &text), &by);
+        let ring = self.ring();
+        let stored = StoredSettings::of(&edit.settings, id.as_bytes(), &ring).map_err(Failure::from)?;
+        let update = move |write: &mut Write<'_>| {
+            webhooks::update(write, &ring, (tenant, id), revision, (&edit, &stored), &by)
+        };
         self.writer.run(FEW, update).await
     }
 
@@ -199,7 +206,8 @@ impl WebhookStore for SqliteStore {
         reason: String,
         now: Timestamp,
     ) -> Result<Option<Webhook>> {
-        self.writer.run(FEW, move |write| webhooks::disable(write, key, &reason, now)).await
+        let ring = self.ring();
+        self.writer.run(FEW, move |write| webhooks::disable(write, &ring, key, &reason, now)).await
     }
 
     async fn set_failing_since(
@@ -211,31 +219,38 @@ impl WebhookStore for SqliteStore {
     }
 
     async fn delete_webhook(&self, tenant: TenantKey, id: WebhookId, by: By) -> Result<Option<WebhookKey>> {
-        self.writer.run(FEW, move |write| webhooks::delete(write, tenant, id, &by)).await
+        let ring = self.ring();
+        self.writer.run(FEW, move |write| webhooks::delete(write, &ring, tenant, id, &by)).await
     }
 
     async fn webhook(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
-        self.readers.run(move |conn| webhooks::by_id(conn, tenant, id)).await
+        let ring = self.ring();
+        self.readers.run(move |conn| webhooks::by_id(conn, &ring, tenant, id)).await
     }
 
     async fn webhook_by_key(&self, key: WebhookKey) -> Result<Option<Webhook>> {
-        self.readers.run(move |conn| webhooks::by_key(conn, key)).await
+        let ring = self.ring();
+        self.readers.run(move |conn| webhooks::by_key(conn, &ring, key)).await
     }
 
     async fn list_webhooks(&self, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>> {
-        self.readers.run(move |conn| webhooks::list(conn, tenant, page)).await
+        let ring = self.ring();
+        self.readers.run(move |conn| webhooks::list(conn, &ring, tenant, page)).await
     }
 
     async fn list_webhooks_in(&self, tenant: TenantKey, slice: WebhookSlice) -> Result<(Vec<Webhook>, u64)> {
-        self.readers.run(move |conn| webhooks::list_in(conn, tenant, slice)).await
+        let ring = self.ring();
+        self.readers.run(move |conn| webhooks::list_in(conn, &ring, tenant, slice)).await
     }
 
     async fn webhook_or_deleted(&self, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>> {
-        self.readers.run(move |conn| webhooks::by_id_or_deleted(conn, tenant, id)).await
+        let ring = self.ring();
+        self.readers.run(move |conn| webhooks::by_id_or_deleted(conn, &ring, tenant, id)).await
     }
 
     async fn webhooks_of(&self, tenant: TenantKey) -> Result<Vec<Webhook>> {
-        self.readers.run(move |conn| webhooks::all(conn, tenant)).await
+        let ring = self.ring();
+        self.readers.run(move |conn| webhooks::all(conn, &ring, tenant)).await
     }
 
     async fn rotate_secret(
@@ -246,8 +261,10 @@ impl WebhookStore for SqliteStore {
         overlap_until: Timestamp,
         by: By,
     ) -> Result<Option<Webhook>> {
-        let rotate =
-            move |write: &mut Write<'_>| webhooks::rotate(write, tenant, id, &secret, overlap_until, &by);
+        let ring = self.ring();
+        let rotate = move |write: &mut Write<'_>| {
+            webhooks::rotate(write, &ring, (tenant, id), &secret, overlap_until, &by)
+        };
         self.writer.run(FEW, rotate).await
     }
 }
@@ -322,8 +339,8 @@ impl AccessStore for SqliteStore {
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {
-        let name = name.to_owned();
-        self.writer.run(FEW, move |write| access::deployment_value(write, &name, &value)).await
+        let (name, ring) = (name.to_owned(), self.ring());
+        self.writer.run(FEW, move |write| access::deployment_value(write, &ring, &name, &value)).await
     }
 }
 
@@ -352,6 +369,20 @@ impl UpkeepStore for SqliteStore {
 
     async fn close(&self) {
         self.shut().await;
+    }
+}
+
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn sealing_keys(&self) -> Result<Vec<SealingKey>> {
+        let ring = self.ring();
+        let used = self.readers.run(sealing::used).await?;
+        Ok(ring.listed(&used))
+    }
+
+    async fn seal_anew(&self, limit: usize) -> Result<Cleared> {
+        let ring = self.ring();
+        self.writer.run(limit, move |write| sealing::seal_anew(write, &ring, limit)).await
     }
 }
 

@@ -11,7 +11,6 @@ use super::ledger::Ledger;
 use super::open::{self, ProcessLock};
 use super::unwritten::{self, Unwritten};
 use super::{migrations, sql};
-use crate::OpenError;
 use crate::transfer::rows::{Batch, Checksum, append};
 use crate::transfer::tables::{TABLES, Table};
 use crate::transfer::{Keys, TransferError};
@@ -170,9 +169,6 @@ fn write_leases(path: &Path) -> Result<(), Failure> {
 
 impl From<Failure> for TransferError {
     fn from(failure: Failure) -> Self {
-        Self::Open(match failure {
-            Failure::Sql(error) => error.into(),
-            Failure::Corrupt(what) => OpenError::Damaged(what),
-        })
+        Self::Open(failure.into())
     }
 }

@@ -11,78 +11,89 @@ use rusqlite::{Connection, Row};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{audit, sql};
-use crate::rows::webhooks::{Columns, new_key, secret, webhook};
+use crate::rows::webhooks::{
+    Columns, SecretColumns, StoredSettings, new_key, sealed_secret, secret, webhook,
+};
 use crate::rows::{before, listed, micros, natural, timestamp_option, wanted};
+use crate::sealing::KeyRing;
 
 /// Makes a webhook.
 pub(super) fn create(
     write: &mut Write<'_>,
+    ring: &KeyRing,
     tenant: TenantKey,
     new: &NewWebhook,
-    settings: &str,
+    stored: &StoredSettings,
     by: &By,
 ) -> Result<Webhook, Failure> {
     let now = micros(by.at);
     sql::run(
         write.conn,
-        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?5, ?6, ?7)",
+        "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at, dialect, nonce, sealed)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
         rusqlite::params![
             new.id.as_bytes(),
             tenant.0,
-            settings,
+            stored.settings,
             new.status.as_str(),
             now,
             new.settings.subscription.dialect().as_str(),
             new.nonce,
+            stored.sealed,
         ],
     )?;
     let key = new_key(write.conn.last_insert_rowid())?;
-    add_secret(write.conn, key.0, &new.secret, now)?;
-    let made = written(write.conn, key.0)?;
+    add_secret(write.conn, ring, (key.0, new.id), &new.secret, now)?;
+    let made = written(write.conn, ring, key.0)?;
     audit::write(write.conn, Some(tenant), by, &Change::webhook_created(&made))?;
     Ok(made)
 }
 
-fn add_secret(conn: &Connection, webhook: i64, secret: &Secret, now: i64) -> Result<(), Failure> {
-    sql::run(
-        conn,
-        "INSERT INTO secrets (webhook, value, created_at) VALUES (?1, ?2, ?3)",
-        (webhook, secret.to_text(), now),
-    )
-    .map(drop)
+/// The key of the row is sealed with the secret, so there has to be a row first.
+fn add_secret(
+    conn: &Connection,
+    ring: &KeyRing,
+    (webhook, id): (i64, WebhookId),
+    secret: &Secret,
+    now: i64,
+) -> Result<(), Failure> {
+    let add = "INSERT INTO secrets (webhook, value, created_at) VALUES (?1, '', ?2)";
+    sql::run(conn, add, (webhook, now))?;
+    let key = conn.last_insert_rowid();
+    let sealed = sealed_secret(&secret.to_text(), id.as_bytes(), key, ring)?;
+    sql::run(conn, "UPDATE secrets SET sealed = ?2 WHERE key = ?1", (key, sealed)).map(drop)
 }
 
-fn written(conn: &Connection, key: i64) -> Result<Webhook, Failure> {
-    by_key(conn, WebhookKey(key))?.ok_or_else(|| Failure::Corrupt(format!("webhook {key} is gone")))
+fn written(conn: &Connection, ring: &KeyRing, key: i64) -> Result<Webhook, Failure> {
+    by_key(conn, ring, WebhookKey(key))?.ok_or_else(|| Failure::Corrupt(format!("webhook {key} is gone")))
 }
 
 /// Edits a webhook that is still at `revision`. With another status it starts afresh: what it failed before no longer counts.
 pub(super) fn update(
     write: &mut Write<'_>,
-    tenant: TenantKey,
-    id: WebhookId,
+    ring: &KeyRing,
+    (tenant, id): (TenantKey, WebhookId),
     revision: i64,
-    (edit, settings): (&WebhookEdit, &str),
+    (edit, stored): (&WebhookEdit, &StoredSettings),
     by: &By,
 ) -> Result<Option<Edited>, Failure> {
-    let Some(before) = by_id(write.conn, tenant, id)? else { return Ok(None) };
+    let Some(before) = by_id(write.conn, ring, tenant, id)? else { return Ok(None) };
     let key = before.key.0;
     let updated = sql::run(
         write.conn,
-        "UPDATE webhooks SET revision = revision + 1, settings = ?3, status = ?4, updated_at = ?5,
+        "UPDATE webhooks SET revision = revision + 1, settings = ?3, status = ?4, updated_at = ?5, sealed = ?6,
              disabled_reason = iif(status = ?4, disabled_reason, NULL),
              failing_since = iif(status = ?4, failing_since, NULL)
          WHERE key = ?1 AND revision = ?2",
-        (key, revision, settings, edit.status.as_str(), micros(by.at)),
+        (key, revision, &stored.settings, edit.status.as_str(), micros(by.at), &stored.sealed),
     )?;
     if updated == 0 {
         return Ok(Some(Edited::Stale));
     }
     if let Some(secret) = &edit.secret {
-        replace_secrets(write.conn, key, secret, by.at, by.at)?;
+        replace_secrets(write.conn, ring, (key, id), secret, (by.at, by.at))?;
     }
-    let after = written(write.conn, key)?;
+    let after = written(write.conn, ring, key)?;
     if let Some(change) = Change::webhook_edited(&before, &after, edit.secret.is_some()) {
         audit::write(write.conn, Some(tenant), by, &change)?;
     }
@@ -94,11 +105,12 @@ pub(super) fn update(
 /// one that knows nothing of it would enable the webhook again.
 pub(super) fn disable(
     write: &mut Write<'_>,
+    ring: &KeyRing,
     key: WebhookKey,
     reason: &str,
     now: Timestamp,
 ) -> Result<Option<Webhook>, Failure> {
-    let Some(before) = by_key(write.conn, key)? else { return Ok(None) };
+    let Some(before) = by_key(write.conn, ring, key)? else { return Ok(None) };
     let updated = sql::run(
         write.conn,
         "UPDATE webhooks SET revision = revision + 1, status = ?2, disabled_reason = ?3, updated_at = ?4
@@ -108,7 +120,7 @@ pub(super) fn disable(
     if updated == 0 {
         return Ok(None);
     }
-    let after = written(write.conn, key.0)?;
+    let after = written(write.conn, ring, key.0)?;
     if let Some(change) = Change::webhook_edited(&before, &after, false) {
         audit::write(write.conn, Some(after.tenant), &By::system(now), &change)?;
     }
@@ -142,11 +154,12 @@ pub(super) fn id_of(conn: &Connection, key: WebhookKey) -> Result<Option<Webhook
 /// secrets have nothing left to sign.
 pub(super) fn delete(
     write: &mut Write<'_>,
+    ring: &KeyRing,
     tenant: TenantKey,
     id: WebhookId,
     by: &By,
 ) -> Result<Option<WebhookKey>, Failure> {
-    let Some(gone) = by_id(write.conn, tenant, id)? else { return Ok(None) };
+    let Some(gone) = by_id(write.conn, ring, tenant, id)? else { return Ok(None) };
     let key = gone.key.0;
     sql::run(write.conn, "UPDATE webhooks SET deleted_at = ?2 WHERE key = ?1", (key, micros(by.at)))?;
     sql::run(write.conn, "DELETE FROM secrets WHERE webhook = ?1", [key])?;
@@ -157,37 +170,37 @@ pub(super) fn delete(
 /// Puts a new secret before the others.
 pub(super) fn rotate(
     write: &mut Write<'_>,
-    tenant: TenantKey,
-    id: WebhookId,
+    ring: &KeyRing,
+    (tenant, id): (TenantKey, WebhookId),
     secret: &Secret,
     overlap_until: Timestamp,
     by: &By,
 ) -> Result<Option<Webhook>, Failure> {
     let Some(key) = key_of(write.conn, tenant, id)? else { return Ok(None) };
-    replace_secrets(write.conn, key, secret, by.at, overlap_until)?;
+    replace_secrets(write.conn, ring, (key, id), secret, (by.at, overlap_until))?;
     audit::write(write.conn, Some(tenant), by, &Change::secret_rotated(id, overlap_until))?;
-    written(write.conn, key).map(Some)
+    written(write.conn, ring, key).map(Some)
 }
 
 fn replace_secrets(
     conn: &Connection,
-    webhook: i64,
+    ring: &KeyRing,
+    (webhook, id): (i64, WebhookId),
     secret: &Secret,
-    now: Timestamp,
-    overlap_until: Timestamp,
+    (now, overlap_until): (Timestamp, Timestamp),
 ) -> Result<(), Failure> {
     let (now, until) = (micros(now), micros(overlap_until));
     let sql = "UPDATE secrets SET expires_at = min(ifnull(expires_at, ?2), ?2) WHERE webhook = ?1";
     sql::run(conn, sql, (webhook, until))?;
     sql::run(conn, "DELETE FROM secrets WHERE webhook = ?1 AND expires_at <= ?2", (webhook, now))?;
-    add_secret(conn, webhook, secret, now)
+    add_secret(conn, ring, (webhook, id), secret, now)
 }
 
 macro_rules! select_or_deleted {
     ($($rest:literal),+) => {
         concat!(
             "SELECT key, id, tenant, revision, settings, status, created_at, updated_at,
-                 disabled_reason, failing_since, nonce, deleted_at
+                 disabled_reason, failing_since, nonce, deleted_at, sealed
              FROM webhooks WHERE ",
             $($rest),+
         )
@@ -200,7 +213,7 @@ macro_rules! select {
     };
 }
 
-fn read(conn: &Connection, row: &Row<'_>) -> Result<Webhook, Failure> {
+fn read(conn: &Connection, ring: &KeyRing, row: &Row<'_>) -> Result<Webhook, Failure> {
     let columns = Columns {
         key: row.get(0)?,
         id: row.get(1)?,
@@ -214,45 +227,64 @@ fn read(conn: &Connection, row: &Row<'_>) -> Result<Webhook, Failure> {
         failing_since: row.get(9)?,
         nonce: row.get(10)?,
         deleted_at: row.get(11)?,
+        sealed: row.get(12)?,
     };
-    let secrets = secrets(conn, columns.key)?;
-    Ok(webhook(columns, secrets)?)
+    let secrets = secrets(conn, ring, &columns)?;
+    Ok(webhook(columns, secrets, ring)?)
 }
 
-fn secrets(conn: &Connection, webhook: i64) -> Result<Vec<StoredSecret>, Failure> {
-    let sql = "SELECT value, created_at, expires_at FROM secrets WHERE webhook = ?1 ORDER BY key DESC";
-    sql::many(conn, sql, [webhook], |row| {
-        let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        Ok(secret(webhook, text, row.get(1)?, row.get(2)?)?)
+fn secrets(conn: &Connection, ring: &KeyRing, webhook: &Columns) -> Result<Vec<StoredSecret>, Failure> {
+    let sql =
+        "SELECT key, value, sealed, created_at, expires_at FROM secrets WHERE webhook = ?1 ORDER BY key DESC";
+    sql::many(conn, sql, [webhook.key], |row| {
+        let columns = SecretColumns {
+            key: row.get(0)?,
+            value: row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
+            sealed: row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)?,
+            created_at: row.get(3)?,
+            expires_at: row.get(4)?,
+        };
+        Ok(secret(&webhook.id, &columns, ring)?)
     })
 }
 
 /// One webhook.
-pub(super) fn by_id(conn: &Connection, tenant: TenantKey, id: WebhookId) -> Result<Option<Webhook>, Failure> {
+pub(super) fn by_id(
+    conn: &Connection,
+    ring: &KeyRing,
+    tenant: TenantKey,
+    id: WebhookId,
+) -> Result<Option<Webhook>, Failure> {
     let sql = select!("id = ?1 AND tenant = ?2");
-    sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, row))
+    sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, ring, row))
 }
 
 /// One webhook, also when it is deleted.
 pub(super) fn by_id_or_deleted(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     id: WebhookId,
 ) -> Result<Option<Webhook>, Failure> {
     let sql = select_or_deleted!("id = ?1 AND tenant = ?2");
-    sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, row))
+    sql::one(conn, sql, (id.as_bytes(), tenant.0), |row| read(conn, ring, row))
 }
 
 /// One webhook by its row.
-pub(super) fn by_key(conn: &Connection, key: WebhookKey) -> Result<Option<Webhook>, Failure> {
-    sql::one(conn, select!("key = ?1"), [key.0], |row| read(conn, row))
+pub(super) fn by_key(conn: &Connection, ring: &KeyRing, key: WebhookKey) -> Result<Option<Webhook>, Failure> {
+    sql::one(conn, select!("key = ?1"), [key.0], |row| read(conn, ring, row))
 }
 
 /// The tenant's webhooks, newest first.
-pub(super) fn list(conn: &Connection, tenant: TenantKey, page: Page) -> Result<Listed<Webhook>, Failure> {
+pub(super) fn list(
+    conn: &Connection,
+    ring: &KeyRing,
+    tenant: TenantKey,
+    page: Page,
+) -> Result<Listed<Webhook>, Failure> {
     let sql = select!("tenant = ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3");
     let rows = sql::many(conn, sql, (tenant.0, before(page), wanted(page)), |row| {
-        Ok((row.get(0)?, read(conn, row)?))
+        Ok((row.get(0)?, read(conn, ring, row)?))
     })?;
     Ok(listed(rows, page))
 }
@@ -271,6 +303,7 @@ pub(super) const NEWEST_IN: &str =
 /// The tenant's webhooks of one dialect, and how many there are in all.
 pub(super) fn list_in(
     conn: &Connection,
+    ring: &KeyRing,
     tenant: TenantKey,
     slice: WebhookSlice,
 ) -> Result<(Vec<Webhook>, u64), Failure> {
@@ -280,10 +313,10 @@ pub(super) fn list_in(
     let sql = if slice.newest_first { NEWEST_IN } else { OLDEST_IN };
     let column = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let parameters = (tenant.0, dialect, column(slice.limit), column(slice.offset));
-    Ok((sql::many(conn, sql, parameters, |row| read(conn, row))?, total))
+    Ok((sql::many(conn, sql, parameters, |row| read(conn, ring, row))?, total))
 }
 
 /// All webhooks of a tenant.
-pub(super) fn all(conn: &Connection, tenant: TenantKey) -> Result<Vec<Webhook>, Failure> {
-    sql::many(conn, select!("tenant = ?1 ORDER BY key"), [tenant.0], |row| read(conn, row))
+pub(super) fn all(conn: &Connection, ring: &KeyRing, tenant: TenantKey) -> Result<Vec<Webhook>, Failure> {
+    sql::many(conn, select!("tenant = ?1 ORDER BY key"), [tenant.0], |row| read(conn, ring, row))
 }

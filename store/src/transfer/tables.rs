@@ -68,7 +68,7 @@ use Kind::{Big, Bool, Bytes, Integer, Real, Small, Text, Webhook};
 pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "deployment",
-        columns: &[same("name", Text), same("value", Bytes)],
+        columns: &[same("name", Text), same("value", Bytes), same("sealed", Bytes)],
         from: "deployment",
         order: "name",
         ..PLAIN
@@ -176,6 +176,7 @@ pub(crate) const TABLES: &[Table] = &[
             same("deleted_at", Big),
             same("dialect", Text),
             same("nonce", Text),
+            same("sealed", Bytes),
         ],
         from: "webhooks",
         numbered: true,
@@ -189,6 +190,7 @@ pub(crate) const TABLES: &[Table] = &[
             same("value", Text),
             same("created_at", Big),
             same("expires_at", Big),
+            same("sealed", Bytes),
         ],
         from: "secrets",
         numbered: true,

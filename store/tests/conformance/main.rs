@@ -17,6 +17,7 @@ mod order;
 mod portal;
 mod postgres;
 mod retention;
+mod sealing;
 mod sqlite;
 mod stats;
 mod stream;
@@ -110,6 +111,15 @@ cases! {
         webhooks_page_newest_first
         webhooks_of_one_dialect_are_counted_and_sliced
         deleted_ones_can_still_be_shown
+    }
+    sealing {
+        what_is_sealed_comes_back_and_stands_nowhere_in_plain
+        what_was_tampered_with_does_not_open
+        a_missing_key_is_named_and_nothing_is_changed
+        the_first_to_start_decides_on_the_key
+        everything_is_sealed_anew_while_it_is_edited
+        a_new_key_is_kept_before_anything_is_sealed
+        what_was_left_in_plain_is_sealed
     }
     access {
         tenants_are_made_once_and_changed

@@ -15,14 +15,14 @@ use callboard_domain::store::{
 use callboard_store::postgres::{self, Options, PostgresStore};
 use tokio_postgres::{Client, NoTls};
 
-use crate::world::{World, at, attempt, by, due, event, event_about, leased, new_webhook, nth};
+use crate::world::{World, at, attempt, by, due, event, event_about, keys, leased, new_webhook, nth};
 
 const ALL: Page = Page { limit: 1_000, after: None };
 
 impl World {
     /// Another node on the same database.
     async fn beside(&self, options: Options) -> PostgresStore {
-        postgres::open(self.url(), options).await.expect("the same database")
+        postgres::open(self.url(), &keys(&[7]), options).await.expect("the same database")
     }
 
     /// A connection for what no store would do.

@@ -10,10 +10,10 @@ use callboard_domain::store::{ClaimRequest, EventFilter, NewEvent, Page, StoreEr
 use callboard_store::OpenError;
 use callboard_store::sqlite::{self, Options, SqliteStore};
 
-use crate::world::{World, at, attempt, by, due, event, leased, new_webhook, nth};
+use crate::world::{World, at, attempt, by, due, event, keys, leased, new_webhook, nth};
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
-    sqlite::open(path, Options::default())
+    sqlite::open(path, &keys(&[7]), Options::default())
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_full_database_loses_nothing_and_recovers() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("callboard.db");
     let options = Options { max_bytes: Some(2 * 1024 * 1024), max_unindexed_events: 0 };
-    let store = Arc::new(sqlite::open(&path, options).expect("a database"));
+    let store = Arc::new(sqlite::open(&path, &keys(&[7]), options).expect("a database"));
     let id = "acme".parse().expect("an id");
     let tenant = store.create_tenant(id, "A".to_owned(), None, by(0)).await.expect("made").expect("new").key;
     let webhook = store.create_webhook(tenant, new_webhook(), by(0)).await.expect("a webhook").key;

@@ -20,7 +20,8 @@ use callboard_domain::store::{
     Recorded, Store,
 };
 use callboard_domain::webhook::{Ordering, Settings, Status, Webhook, read_settings};
-use callboard_store::{postgres, sqlite};
+use callboard_store::sealing::{EncryptionKey, Keys};
+use callboard_store::{OpenError, postgres, sqlite};
 use callboard_testing::TestDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -44,7 +45,7 @@ impl World {
     }
 
     async fn on(database: TestDatabase, options: sqlite::Options) -> Self {
-        Self { store: open(&database, options).await, options, database }
+        Self { store: open(&database, &keys(&[7]), options).await, options, database }
     }
 
     /// Where the database is.
@@ -54,8 +55,30 @@ impl World {
 
     /// Closes the database and opens it again.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(&keys(&[7])).await;
+    }
+
+    /// Closes the database and opens it again with these keys.
+    pub(crate) async fn restart_with(&mut self, keys: &Keys) {
         self.store.close().await;
-        self.store = open(&self.database, self.options).await;
+        self.store = open(&self.database, keys, self.options).await;
+    }
+
+    /// Closes the database, and tells why it does not open with these keys.
+    pub(crate) async fn refusal(&self, keys: Keys) -> OpenError {
+        self.store.close().await;
+        callboard_store::open(self.url(), keys).await.err().expect("a refusal")
+    }
+
+    /// Runs a statement that no store would.
+    pub(crate) fn execute(&self, sql: &str) {
+        match self.url().strip_prefix("sqlite:") {
+            Some(path) => {
+                let conn = rusqlite::Connection::open(path).expect("the file");
+                conn.execute_batch(sql).expect(sql);
+            }
+            None => self.database.execute(sql),
+        }
     }
 
     pub(crate) async fn tenant(&self, id: &str) -> TenantKey {
@@ -224,12 +247,23 @@ impl World {
     }
 }
 
-async fn open(database: &TestDatabase, options: sqlite::Options) -> Arc<dyn Store> {
+async fn open(database: &TestDatabase, keys: &Keys, options: sqlite::Options) -> Arc<dyn Store> {
     if let Some(path) = database.url().strip_prefix("sqlite:") {
-        return Arc::new(sqlite::open(Path::new(path), options).expect("a database"));
+        return Arc::new(sqlite::open(Path::new(path), keys, options).expect("a database"));
     }
     let options = postgres::Options::default();
-    Arc::new(postgres::open(database.url(), options).await.expect("a database"))
+    Arc::new(postgres::open(database.url(), keys, options).await.expect("a database"))
+}
+
+/// Keys that are made of these bytes, the first of which seals.
+pub(crate) fn keys(bytes: &[u8]) -> Keys {
+    let keys: Vec<_> = bytes.iter().map(|byte| EncryptionKey::from_bytes([*byte; 32])).collect();
+    Keys::new(&keys, Box::new(rng()))
+}
+
+/// The key that is made of this byte, as sealed values name it.
+pub(crate) fn key_id(byte: u8) -> String {
+    EncryptionKey::from_bytes([byte; 32]).id().to_string()
 }
 
 /// A time that many seconds after a fixed one.

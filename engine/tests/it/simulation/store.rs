@@ -25,9 +25,9 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, AuditStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
-    EventFilter, EventStore, JobStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink,
-    NewReplay, NewWebhook, Node, NodeStore, Page, PortalStore, RecordError, Recorded, Result, Signal, Store,
-    StoreError, Stretch, Undelivered, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    EventFilter, EventStore, JobStore, KeyStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink,
+    NewReplay, NewWebhook, Node, NodeStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey,
+    Signal, Store, StoreError, Stretch, Undelivered, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -428,6 +428,17 @@ impl PortalStore for SimulatedStore {
         fn portal_session(session_digest: [u8; 32], now: Timestamp) -> Option<PortalLink>;
         fn end_portal_session(session_digest: [u8; 32]) -> ();
         fn prune_portal(now: Timestamp, links_before: Timestamp, limit: usize) -> Cleared;
+    }
+}
+
+#[async_trait]
+impl KeyStore for SimulatedStore {
+    async fn sealing_keys(&self) -> Result<Vec<SealingKey>> {
+        self.inner.sealing_keys().await
+    }
+
+    async fn seal_anew(&self, limit: usize) -> Result<Cleared> {
+        self.call("seal_anew", self.inner.seal_anew(limit)).await
     }
 }
 

@@ -20,6 +20,7 @@ use callboard_domain::webhook::{Status, read_settings};
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions, Resolver};
 use callboard_engine::{Engine, Options};
+use callboard_store::sealing::{EncryptionKey, Keys};
 use callboard_store::sqlite;
 use parking_lot::Mutex;
 use rand::SeedableRng as _;
@@ -123,7 +124,9 @@ impl Database {
     }
 
     fn open(&self) -> Arc<dyn Store> {
-        Arc::new(sqlite::open(&self.0, sqlite::Options::default()).unwrap())
+        let key = EncryptionKey::from_bytes(callboard_testing::ENCRYPTION_KEY);
+        let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
+        Arc::new(sqlite::open(&self.0, &keys, sqlite::Options::default()).unwrap())
     }
 }
 

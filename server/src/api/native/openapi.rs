@@ -44,6 +44,7 @@ pub(in crate::api) async fn show(Extension(document): Extension<Document>) -> im
         (name = "access", description = "Tenants, clients, tokens and portal links"),
         (name = "audit", description = "Who changed what, from where and when"),
         (name = "nodes", description = "The processes that share the database"),
+        (name = "keys", description = "The keys that seal secrets in the database"),
         (name = "about", description = "The server itself"),
     )
 )]
