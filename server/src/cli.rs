@@ -8,7 +8,7 @@ use std::sync::Arc;
 use callboard_domain::clock::{Clock, SystemClock};
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Loaded, Overrides};
+use crate::config::{self, ConfigError, DatabaseUrl, Loaded, Overrides};
 
 mod backup;
 mod bench;
@@ -16,6 +16,7 @@ mod client;
 mod config_check;
 mod demo;
 mod job;
+mod keys;
 mod migrate_data;
 mod progress;
 mod remote;
@@ -70,6 +71,9 @@ enum Command {
     /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Manage the keys that seal secrets in the database.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look at the settings.
     #[command(subcommand)]
     Config(config_check::Command),
@@ -97,7 +101,7 @@ struct ServerArguments {
         help = "The database: sqlite:PATH, or postgres://USER@HOST/NAME; others on this machine could read a password \
                 here [default: sqlite:callboard.db; demo: a temporary one] [env: CALLBOARD_DATABASE]"
     )]
-    database: Option<String>,
+    database: Option<DatabaseUrl>,
     /// The settings file [default: callboard.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "CALLBOARD_CONFIG")]
     config: Option<PathBuf>,
@@ -126,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::MigrateData(arguments) => migrate_data::run(&arguments),
         Command::Client(command) => client::run(&command),
         Command::Tenant(command) => tenant::run(&command),
+        Command::Keys(command) => keys::run(&command),
         Command::Config(command) => config_check::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),
     };

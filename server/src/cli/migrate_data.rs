@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::progress::Bar;
 use super::{Outcome, block_on, clock, say};
+use crate::config::DatabaseUrl;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -19,7 +20,7 @@ pub(super) struct Arguments {
         hide_env_values = true,
         help = "The database that it is moved into, which has to be empty"
     )]
-    to: String,
+    to: DatabaseUrl,
     /// Most rows of one transaction
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     batch_rows: u64,
@@ -37,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             TransferProgress::Moved { table, rows, of } => bar.show(rows, of, &format!("moved, now {table}")),
             TransferProgress::Comparing { table } => bar.note(&format!("comparing {table}")),
         };
-        Ok(transfer(&arguments.from, &arguments.to, options, &mut show).await?)
+        Ok(transfer(&arguments.from, arguments.to.reveal(), options, &mut show).await?)
     });
     bar.clear();
     let moved = moved?;

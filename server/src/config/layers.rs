@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::{OPTIONAL, SECRETS, Settings};
+use super::{DatabaseUrl, OPTIONAL, SECRETS, Settings};
 
 /// The file that is read when none is named and this one exists.
 const DEFAULT_FILE: &str = "callboard.toml";
@@ -31,7 +31,7 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// `--database`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
+    pub database: Option<DatabaseUrl>,
 }
 
 /// Where a setting's value came from.

@@ -29,6 +29,7 @@ mod postgres;
 mod process;
 mod receiver;
 mod replay;
+mod sealing;
 mod secrets;
 mod soak;
 mod stream;

@@ -229,10 +229,16 @@ impl Process {
 
     /// Asks it to stop, and insists that it does so without a fault.
     pub(crate) async fn stop(self) {
+        self.stop_and(|_| ()).await;
+    }
+
+    /// Like [`Self::stop`], and judges all that it has logged.
+    pub(crate) async fn stop_and(self, judge: impl FnOnce(&[String])) {
         self.terminate();
         let log = self.log.clone();
         let status = self.ended().await;
         assert!(status.success(), "{status}: {:#?}", log.borrow().clone());
+        judge(&log.borrow());
     }
 
     /// Lets it write files only up to `bytes`; `None` lifts the limit.
