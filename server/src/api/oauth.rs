@@ -14,7 +14,7 @@ use super::read;
 use super::state::{Inner, State};
 
 /// An access token (RFC 6749 section 5.1).
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct TokenAnswer {
     access_token: String,
     /// Always `bearer`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Failure;
+use crate::config::Hidden;
 
 /// Which server, and who is asking.
 #[derive(Debug, Clone, clap::Args)]
@@ -16,10 +17,10 @@ pub(super) struct Arguments {
     url: String,
     /// The operator's token, or an access token
     #[arg(long, env = "CALLBOARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
+    token: Option<Hidden>,
     /// The operator's own token, where no other is given
     #[arg(long, env = "CALLBOARD_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", hide = true)]
-    admin_token: Option<String>,
+    admin_token: Option<Hidden>,
     /// The tenant that the operator acts for
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
@@ -41,7 +42,7 @@ impl Remote {
     pub(super) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let token = arguments.token.clone().or_else(|| arguments.admin_token.clone());
         let token = token.ok_or("no token; give one with --token or in CALLBOARD_TOKEN")?;
-        Ok(Self::at(&arguments.url, &token, arguments.tenant.clone()))
+        Ok(Self::at(&arguments.url, &token.0, arguments.tenant.clone()))
     }
 
     /// A server at a known address.
@@ -100,7 +101,11 @@ impl Remote {
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Value, Failure> {
         let mut answer = answer.map_err(|error| {
-            format!("{} can't be reached: {error}; is the server running? Name another with --url", self.base)
+            let words = format!(
+                "{} can't be reached: {error}; is the server running? Name another with --url",
+                self.base
+            );
+            without_user(&self.base, words)
         })?;
         let text = answer.body_mut().read_to_string()?;
         let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -119,6 +124,16 @@ impl Remote {
     }
 }
 
+/// Words without the user and the password that the server's URL may hold.
+fn without_user(base: &str, words: String) -> String {
+    let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, _)) => words.replace(&format!("{user}@"), ""),
+        None => words,
+    }
+}
+
 /// A problem in words, with every fault on a line of its own.
 fn refusal(status: u16, problem: &Value) -> String {
     let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
@@ -128,4 +143,22 @@ fn refusal(status: u16, problem: &Value) -> String {
         words.extend(["\n  ", place, ": ", fault["detail"].as_str().unwrap_or_default()]);
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_of_a_url_is_shown() {
+        for (base, shown) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080 is gone"),
+            ("https://ops:hunter2@callboard.example/a@b", "https://callboard.example/a@b is gone"),
+            ("ops:hunter2@callboard.example", "callboard.example is gone"),
+        ] {
+            assert_eq!(without_user(base, format!("{base} is gone")), shown);
+        }
+        let hidden: Hidden = "the-operator-of-the-tests".to_owned().into();
+        assert!(!format!("{hidden:?}").contains("operator"));
+    }
 }

@@ -46,7 +46,7 @@ impl From<&Client> for ClientView {
 }
 
 /// A client that was just made.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct CreatedClient {
     #[serde(flatten)]
     client: ClientView,

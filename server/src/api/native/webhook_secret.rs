@@ -24,7 +24,7 @@ const OVERLAP_SECONDS: u64 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// What a receiver verifies signatures with.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct SecretView {
     /// The newest: `whsec_` and the shared secret, or `whpk_` and the public
     /// key where the webhook signs with ed25519.
@@ -35,7 +35,7 @@ pub struct SecretView {
 }
 
 /// A secret that was rotated away and still signs.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct PreviousSecret {
     secret: String,
     #[schema(value_type = String, format = DateTime)]

@@ -16,7 +16,7 @@ use crate::api::read::{Id, JsonText, Parameters};
 use crate::api::webhooks::{self, find};
 
 /// A webhook that was just made.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct CreatedWebhook {
     #[serde(flatten)]
     webhook: WebhookView,
