@@ -32,8 +32,15 @@ pub enum OpenError {
         reason: std::io::Error,
     },
     /// The server can't be reached, or does not let this program in.
-    #[error("PostgreSQL can't be used: {0}")]
-    Unreachable(String),
+    #[error("PostgreSQL{server} can't be used: {reason}{advice}")]
+    Unreachable {
+        /// ` at HOST:PORT`, once that is known.
+        server: String,
+        /// What it said, or why it said nothing.
+        reason: String,
+        /// What to do about it, after a semicolon; empty where nothing is known.
+        advice: &'static str,
+    },
     /// The server is too old.
     #[error("the server is PostgreSQL {found}; {wanted} or newer is needed")]
     OldServer {

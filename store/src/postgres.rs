@@ -3,9 +3,9 @@
 //!
 //! `batches` collects what the busiest callers ask for at the same time into one
 //! transaction of a few round trips; everything else has a transaction of its own
-//! (`transaction`). What a transaction does is in one file a subject: `events`,
-//! `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`, `sealing`, `jobs`,
-//! `retention`, `audit`, `portal`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
+//! (`transaction`), and `patience` bounds how long either waits. What a transaction does is in
+//! one file a subject: `events`, `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`,
+//! `sealing`, `jobs`, `retention`, `audit`, `portal`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
 //! `replay`, `missing`, `stream` and `stats`. `nodes` keeps the lease of this
 //! process, `signals` hears of the others, and `partitions` makes room. `ports` and
 //! `job_port` are where all of it meets the traits. `target` is a database that
@@ -31,6 +31,7 @@ mod missing;
 mod nodes;
 mod open;
 mod partitions;
+mod patience;
 #[cfg(test)]
 mod plans;
 mod portal;
@@ -46,11 +47,13 @@ mod stream;
 mod target;
 mod timeline;
 mod transaction;
+#[cfg(test)]
+mod upgrade;
 mod webhooks;
 
 use std::sync::Arc;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Object, Pool};
 
 use self::batches::{Batches, Ground};
 use self::failure::Failure;
@@ -127,17 +130,28 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
 /// See [`OpenError`].
 pub async fn open(url: &str, keys: &Keys, options: Options) -> Result<PostgresStore, OpenError> {
     let address = open::target(url, options.schema.as_deref())?;
+    start(&address, keys, options, migrations::MIGRATIONS).await.map_err(|error| address.name(error))
+}
+
+/// Starts a node that knows these versions of the schema.
+async fn start(
+    address: &open::Target,
+    keys: &Keys,
+    options: Options,
+    known: migrations::Migrations,
+) -> Result<PostgresStore, OpenError> {
     let process = open::Process::default();
-    let pool = open::pool(&address, &options, Arc::clone(&process))?;
+    let pool = open::pool(address, &options, Arc::clone(&process))?;
     let schema = {
         let conn = pool.get().await.map_err(Failure::from)?;
         let schema = open::prepare(&conn, options.schema.as_deref(), &process).await?;
-        migrations::migrate(&conn).await?;
+        migrations::migrate(&conn, known).await?;
+        drop(Object::take(conn));
         schema
     };
     let process = process.get().cloned().unwrap_or_default();
     // Heard from here on, so that nothing is missed of what is read later.
-    let signals = Signals::start(address, Ears { process: process.clone(), schema }).await?;
+    let signals = Signals::start(address.clone(), Ears { process: process.clone(), schema }).await?;
     let room = Arc::new(Room::new(&options));
     partitions::make_ahead(&pool, &room, (0, 0)).await?;
     let node = Node::register(&pool, &room, (&process, &options.node_name), signals.heard()).await?;

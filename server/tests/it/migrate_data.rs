@@ -317,7 +317,11 @@ fn a_target_in_use_or_with_other_data_is_left_alone() {
         ("postgres://h/d", target.url(), "--from must be"),
         (source.as_str(), source.as_str(), "--to must be"),
         ("sqlite:missing.db", target.url(), "no database at missing.db"),
-        (source.as_str(), "postgres://callboard:hunter2@127.0.0.1:1/callboard", "PostgreSQL can't be used"),
+        (
+            source.as_str(),
+            "postgres://callboard:hunter2@127.0.0.1:1/callboard",
+            "PostgreSQL at 127.0.0.1:1 can't be used",
+        ),
     ] {
         let said = complaint(migrate(from, to, &[]));
         assert!(said.contains(part) && !said.contains("hunter2"), "{said}");

@@ -24,6 +24,7 @@ use super::events::{self, Recording};
 use super::failure::{Failure, closed};
 use super::nodes::Node;
 use super::partitions::{self, Room};
+use super::patience::{ANSWERED, within};
 use super::signals::Recorded;
 use super::sql::Connection;
 use super::stats;
@@ -257,7 +258,7 @@ impl Worker {
             let node = self.ground.node.key();
             let transaction = Transaction::begin(&self.ground.pool).await?;
             let outcome = match transaction.connection() {
-                Ok(conn) => self.batch(conn, node, works).await,
+                Ok(conn) => within(ANSWERED, self.batch(conn, node, works)).await,
                 Err(failure) => Err(failure),
             };
             match transaction.end(outcome).await {

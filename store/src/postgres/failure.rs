@@ -1,7 +1,7 @@
 //! Why a statement failed, and what follows from it.
 
 use callboard_domain::store::StoreError;
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 use crate::rows::Corrupt;
@@ -12,7 +12,10 @@ pub(super) enum Failure {
     /// The server refused or failed, or there is no way to it.
     Sql(tokio_postgres::Error),
     /// Nobody knows whether it was committed.
-    InDoubt(tokio_postgres::Error),
+    InDoubt(String),
+    /// It did not answer in time. What was asked may still happen, unless it was
+    /// part of a transaction.
+    Silent,
     /// It can't be asked now.
     Unavailable(String),
     /// A row can't be understood.
@@ -40,12 +43,14 @@ impl From<Corrupt> for Failure {
 impl From<PoolError> for Failure {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error)
-            | PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => Self::Sql(error),
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                Self::Sql(error)
+            }
             PoolError::Timeout(TimeoutType::Wait) => {
                 Self::Unavailable("every connection to it is in use".to_owned())
             }
-            PoolError::Timeout(_) => Self::Unavailable("it does not answer".to_owned()),
+            PoolError::Timeout(_) => Self::Silent,
+            PoolError::PostCreateHook(HookError::Message(said)) => Self::Unavailable(said.into_owned()),
             PoolError::Closed => closed(),
             other => Self::Unavailable(other.to_string()),
         }
@@ -75,10 +80,10 @@ impl Failure {
     }
 
     /// Of a commit that failed. Unless the server refused it, it may have happened.
-    pub(super) fn of_commit(error: tokio_postgres::Error) -> Self {
+    pub(super) fn of_commit(self) -> Self {
         let refused =
             |code: &SqlState| !["08", "57", "58"].iter().any(|class| code.code().starts_with(class));
-        if error.code().is_some_and(refused) { Self::Sql(error) } else { Self::InDoubt(error) }
+        if self.code().is_some_and(refused) { self } else { Self::InDoubt(self.to_string()) }
     }
 
     /// Whether every other command would fail in the same way now.
@@ -90,7 +95,9 @@ impl Failure {
                 }
                 None => error.is_closed(),
             },
-            Self::InDoubt(_) | Self::Unavailable(_) | Self::LeaseLost | Self::NoPartition => true,
+            Self::InDoubt(_) | Self::Silent | Self::Unavailable(_) | Self::LeaseLost | Self::NoPartition => {
+                true
+            }
             Self::Corrupt(_) | Self::Overtaken => false,
         }
     }
@@ -99,8 +106,9 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Sql(error) | Self::InDoubt(error) => f.write_str(&text(error)),
-            Self::Unavailable(what) | Self::Corrupt(what) => f.write_str(what),
+            Self::Sql(error) => f.write_str(&text(error)),
+            Self::InDoubt(what) | Self::Unavailable(what) | Self::Corrupt(what) => f.write_str(what),
+            Self::Silent => f.write_str("it does not answer"),
             Self::Overtaken => f.write_str("others were first each time it was tried"),
             Self::LeaseLost => f.write_str("this process was taken for gone, and has to start anew"),
             Self::NoPartition => f.write_str("there is no room for new keys yet"),
@@ -122,6 +130,7 @@ impl From<Failure> for StoreError {
         match &failure {
             Failure::Unavailable(_)
             | Failure::InDoubt(_)
+            | Failure::Silent
             | Failure::Overtaken
             | Failure::LeaseLost
             | Failure::NoPartition => Self::Unavailable(failure.to_string()),
@@ -140,7 +149,8 @@ impl From<Failure> for StoreError {
     }
 }
 
-fn is_io(error: &tokio_postgres::Error) -> bool {
+/// Whether there was no way to the server, or none any more.
+pub(super) fn is_io(error: &tokio_postgres::Error) -> bool {
     std::iter::successors(std::error::Error::source(error), |source| source.source())
         .any(<dyn std::error::Error>::is::<std::io::Error>)
         || error.to_string().starts_with("error connecting")

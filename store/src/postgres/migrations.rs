@@ -3,58 +3,75 @@
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::error::SqlState;
 
+use super::failure::Failure;
 use super::open::refused;
 use super::sql::Connection;
+use super::transaction::Runs;
 use crate::OpenError;
 
 /// Every version's statements, oldest first. A file that was released is
 /// never changed: databases remember its checksum.
-const MIGRATIONS: &[(i64, &str)] = &[
+pub(super) const MIGRATIONS: Migrations = &[
     (1, include_str!("migrations/0001_start.sql")),
     (2, include_str!("migrations/0002_audit.sql")),
     (3, include_str!("migrations/0003_sealed.sql")),
 ];
 
+/// Versions, and their statements.
+pub(super) type Migrations = &'static [(i64, &'static str)];
+
 /// Applies what is missing. Of nodes that start together one does, and the
-/// others wait for it.
-pub(super) async fn migrate(conn: &Connection) -> Result<(), OpenError> {
+/// others wait for it. The connection has no limits of time afterwards.
+pub(super) async fn migrate(conn: &Connection, known: Migrations) -> Result<(), OpenError> {
     let locked = "SET statement_timeout = 0; SET lock_timeout = 0;
         SELECT pg_advisory_lock(hashtext(current_schema() || '/migrations'), 0)";
     conn.batch_execute(locked).await.map_err(|error| refused(&error))?;
-    let migrated = apply(conn).await;
-    let unlocked = "ROLLBACK; SELECT pg_advisory_unlock_all(); RESET statement_timeout; RESET lock_timeout";
+    let migrated = apply(conn, known).await;
+    let unlocked = "ROLLBACK; SELECT pg_advisory_unlock_all()";
     conn.batch_execute(unlocked).await.map_err(|error| refused(&error))?;
     migrated
 }
 
-async fn apply(conn: &Connection) -> Result<(), OpenError> {
+async fn apply(conn: &Connection, known: Migrations) -> Result<(), OpenError> {
     let applied = applied(conn).await?;
-    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let newest = known.last().map_or(0, |(version, _)| *version);
     if let Some((found, _)) = applied.iter().find(|(version, _)| *version > newest) {
         return Err(OpenError::NewerSchema { found: *found, known: newest });
     }
-    for (version, statements) in MIGRATIONS {
+    for (version, statements) in known {
         let checksum = Sha256::digest(statements.as_bytes()).to_vec();
         match applied.iter().find(|(found, _)| found == version) {
             Some((_, found)) if *found == checksum => {}
             Some(_) => return Err(OpenError::ChangedMigration { version: *version }),
-            None => run(conn, *version, statements, &checksum).await.map_err(|error| refused(&error))?,
+            None => run(conn, *version, statements, &checksum).await?,
         }
     }
     Ok(())
 }
 
-async fn run(
+/// Makes one version, again where nodes at work got in its way: it takes tables for
+/// itself that they have in another order.
+async fn run(conn: &Connection, version: i64, statements: &str, checksum: &[u8]) -> Result<(), Failure> {
+    let mut runs = Runs::default();
+    loop {
+        match try_to_run(conn, version, statements, checksum).await {
+            Err(failure) if runs.again(&failure) => conn.batch_execute("ROLLBACK").await?,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn try_to_run(
     conn: &Connection,
     version: i64,
     statements: &str,
     checksum: &[u8],
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), Failure> {
     conn.batch_execute("BEGIN").await?;
     conn.batch_execute(statements).await?;
     conn.execute("INSERT INTO migrations (version, checksum) VALUES ($1, $2)", &[&version, &checksum])
         .await?;
-    conn.batch_execute("COMMIT").await
+    Ok(conn.batch_execute("COMMIT").await?)
 }
 
 /// The versions that are applied, with their checksums.

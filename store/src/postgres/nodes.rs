@@ -1,8 +1,9 @@
 //! The lease of this process, and what becomes of the claims of those whose lease
 //! has passed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use callboard_domain::clock::{Clock as _, SystemClock, Timestamp};
@@ -10,24 +11,50 @@ use callboard_domain::store::{self, Signal};
 use deadpool_postgres::Pool;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_postgres::Row;
 
 use super::failure::Failure;
 use super::partitions::{self, Room};
+use super::patience::{ANSWERED, UPKEEP, within};
 use super::signals::Heard;
 use super::sql::{self, Connection, get};
-use super::transaction::Transaction;
+use super::transaction::{Transaction, telling};
 use super::{claims, signals};
 use crate::rows::{LEASED, timestamp};
 
 /// How long a lease runs, in microseconds of the database's time.
 const LEASE_US: i64 = 15_000_000;
 
-/// How often it is renewed. Four in a row may fail.
+/// How often it is renewed, and how long that may take. Four in a row may fail.
 const RENEWED: Duration = Duration::from_secs(3);
 
 /// How long before the end of its lease a process stops to rely on it.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// How long a lease may stay unrenewed, whatever time the database has. Were its
+/// clock set back by an hour, the leases of lost nodes would else run an hour longer.
+const UNRENEWED: Duration = Duration::from_secs(18);
+
+/// A node, until when its lease runs, and whether that has passed.
+type Lease = (i64, i64, bool);
+
+/// Of each node, until when its lease ran when that was last changed, and when that
+/// was seen.
+type Watched = HashMap<i64, (i64, Duration)>;
+
+/// The nodes that are lost.
+fn passed(leases: &[Lease], watched: &mut Watched, now: Duration) -> Vec<i64> {
+    watched.retain(|node, _| leases.iter().any(|(key, ..)| key == node));
+    let is_lost = |(key, until, passed): &&Lease| {
+        let seen = watched.entry(*key).or_insert((*until, now));
+        if seen.0 != *until {
+            *seen = (*until, now);
+        }
+        *passed || now.saturating_sub(seen.1) > UNRENEWED
+    };
+    leases.iter().filter(is_lost).map(|(key, ..)| *key).collect()
+}
 
 /// This process among those that work on the database.
 pub(super) struct Node {
@@ -43,6 +70,7 @@ pub(super) struct Node {
     /// Until when the lease surely runs, as microseconds of `clock`.
     sure_until: AtomicU64,
     heard: Heard,
+    watched: Mutex<Watched>,
     /// Held by who enters the process anew.
     entering: tokio::sync::Mutex<()>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -65,6 +93,7 @@ impl Node {
             clock: SystemClock::new(),
             sure_until: AtomicU64::new(0),
             heard: heard.clone(),
+            watched: Mutex::default(),
             entering: tokio::sync::Mutex::new(()),
             task: Mutex::new(None),
         });
@@ -108,14 +137,14 @@ impl Node {
 
     /// Enters it under this id.
     async fn enter(&self, id: &str) -> Result<(), Failure> {
-        let conn = self.pool.get().await?;
         let asked = self.clock.elapsed();
         let sql = "INSERT INTO nodes (id, name, version, started_at, lease_until)
             VALUES ($1, $2, $3, database_time(), database_time() + $4)
             ON CONFLICT (id) DO UPDATE SET lease_until = nodes.lease_until
             RETURNING key";
         let version = env!("CARGO_PKG_VERSION");
-        let key = sql::value(&conn, sql, &[&id, &self.name, &version, &LEASE_US]).await?;
+        let values: sql::Values<'_> = &[&id, &self.name, &version, &LEASE_US];
+        let key = telling!(self.pool, RENEWED, |conn| sql::value(conn, sql, values))?;
         self.key.store(key.unwrap_or_default(), Ordering::Relaxed);
         self.renewed(asked);
         Ok(())
@@ -128,16 +157,14 @@ impl Node {
         if self.key() != lost {
             return Ok(());
         }
+        remove(&self.pool, lost, ANSWERED).await?;
+        let sql = "SELECT gen_random_uuid()::text";
+        let id = telling!(self.pool, RENEWED, |conn| sql::value::<String>(conn, sql, &[]))?;
+        self.enter(&id.unwrap_or_default()).await?;
         tracing::warn!(
             "this process was not heard of for too long, or lost its connection amid a commit; what it had \
              claimed is given to whoever claims it next"
         );
-        remove(&self.pool, lost).await?;
-        let id = {
-            let conn = self.pool.get().await?;
-            sql::value::<String>(&conn, "SELECT gen_random_uuid()::text", &[]).await?
-        };
-        self.enter(&id.unwrap_or_default()).await?;
         self.heard.push(Signal::LeaseLost);
         Ok(())
     }
@@ -148,13 +175,11 @@ impl Node {
         if self.doubted.load(Ordering::Relaxed) == key {
             return self.enter_anew(key).await;
         }
-        let conn = self.pool.get().await?;
         let asked = self.clock.elapsed();
         let sql = "UPDATE nodes SET lease_until = database_time() + $2
             WHERE key = $1 AND lease_until >= database_time()
             RETURNING (SELECT count(*) FROM nodes) = 1";
-        let alone = sql::value::<bool>(&conn, sql, &[&key, &LEASE_US]).await?;
-        drop(conn);
+        let alone = telling!(self.pool, RENEWED, |conn| sql::value::<bool>(conn, sql, &[&key, &LEASE_US]))?;
         match alone {
             Some(alone) => {
                 self.alone.store(alone, Ordering::Relaxed);
@@ -167,13 +192,12 @@ impl Node {
 
     /// Removes the nodes whose lease has passed, and gives back what they held.
     async fn remove_passed(&self) -> Result<(), Failure> {
-        let passed = {
-            let conn = self.pool.get().await?;
-            let sql = "SELECT key FROM nodes WHERE lease_until < database_time() ORDER BY key";
-            sql::many(&conn, sql, &[], |row| get::<i64>(row, 0)).await?
-        };
+        let sql = "SELECT key, lease_until, lease_until < database_time() FROM nodes ORDER BY key";
+        let read = |row: &Row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?));
+        let leases: Vec<Lease> = telling!(self.pool, ANSWERED, |conn| sql::many(conn, sql, &[], read))?;
+        let passed = passed(&leases, &mut self.watched.lock(), self.clock.elapsed());
         for key in passed {
-            if remove(&self.pool, key).await? {
+            if remove(&self.pool, key, UPKEEP).await? {
                 // Nobody hears what he said himself, and there may be no other.
                 self.heard.push(Signal::WorkDue);
             }
@@ -186,7 +210,7 @@ impl Node {
         if let Some(task) = self.task.lock().take() {
             task.abort();
         }
-        if let Err(failure) = remove(&self.pool, self.key()).await {
+        if let Err(failure) = remove(&self.pool, self.key(), ANSWERED).await {
             tracing::warn!(%failure, "what this process held is given back when its lease has passed");
         }
     }
@@ -200,24 +224,42 @@ impl Drop for Node {
     }
 }
 
-/// Keeps the lease, gives back what others have left behind, and sees to it that
-/// there is room.
-async fn keep(node: std::sync::Weak<Node>, room: Arc<Room>) {
+/// Keeps the lease, and beside that, because it may take longer, gives back what
+/// others have left behind and sees to it that there is room.
+async fn keep(node: Weak<Node>, room: Arc<Room>) {
+    let renewing = async {
+        let mut ticks = ticks().await;
+        while let Some(node) = next(&mut ticks, &node).await {
+            if let Err(failure) = node.renew().await {
+                tracing::warn!(%failure, "the lease of this process could not be renewed");
+            }
+        }
+    };
+    let looking_after = async {
+        let mut ticks = ticks().await;
+        while let Some(node) = next(&mut ticks, &node).await {
+            let done = async {
+                node.remove_passed().await?;
+                partitions::make_ahead(&node.pool, &room, (0, 0)).await
+            };
+            if let Err(failure) = done.await {
+                tracing::warn!(%failure, "what all processes need could not be looked after");
+            }
+        }
+    };
+    tokio::join!(renewing, looking_after);
+}
+
+async fn ticks() -> Interval {
     let mut ticks = tokio::time::interval(RENEWED);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        let Some(node) = node.upgrade() else { return };
-        let kept = async {
-            node.renew().await?;
-            node.remove_passed().await?;
-            partitions::make_ahead(&node.pool, &room, (0, 0)).await
-        };
-        if let Err(failure) = kept.await {
-            tracing::warn!(%failure, "the lease of this process could not be looked after");
-        }
-    }
+    ticks
+}
+
+async fn next(ticks: &mut Interval, node: &Weak<Node>) -> Option<Arc<Node>> {
+    ticks.tick().await;
+    node.upgrade()
 }
 
 /// Makes sure that a node is one until the transaction is over: what it claims now
@@ -236,7 +278,7 @@ pub(super) async fn hold(conn: &Connection, node: i64) -> Result<(), Failure> {
 }
 
 /// Removes one node, and gives back what it held; whether it held anything.
-async fn remove(pool: &Pool, key: i64) -> Result<bool, Failure> {
+async fn remove(pool: &Pool, key: i64, limit: Duration) -> Result<bool, Failure> {
     let transaction = Transaction::begin(pool).await?;
     let removed = async {
         let conn = transaction.connection()?;
@@ -253,7 +295,7 @@ async fn remove(pool: &Pool, key: i64) -> Result<bool, Failure> {
         }
         Ok(held)
     };
-    let removed = removed.await;
+    let removed = within(limit, removed).await;
     transaction.end(removed).await
 }
 
@@ -288,4 +330,22 @@ pub(super) async fn list(conn: &Connection, this: i64) -> Result<Vec<store::Node
 pub(super) async fn database_time(conn: &Connection) -> Result<Timestamp, Failure> {
     let time = sql::value::<i64>(conn, "SELECT database_time()", &[]).await?;
     Ok(timestamp(time.unwrap_or_default())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_nobody_renews_passes_whatever_time_it_is() {
+        let (mut watched, second) = (Watched::new(), Duration::from_secs(1));
+        let hour = 3_600_000_000;
+        assert_eq!(passed(&[(1, 5, false), (2, 5, true)], &mut watched, second), [2]);
+        // The database's clock is set back: one goes on to renew its lease, one does not.
+        assert!(passed(&[(1, 5 - hour, false), (3, 5, false)], &mut watched, second * 10).is_empty());
+        assert!(passed(&[(1, 6 - hour, false), (3, 5, false)], &mut watched, second * 28).is_empty());
+        assert_eq!(passed(&[(1, 6 - hour, false), (3, 5, false)], &mut watched, second * 29), [3]);
+        assert_eq!(passed(&[(1, 6 - hour, false)], &mut watched, second * 47), [1]);
+        assert_eq!(watched.len(), 1, "those that are gone are forgotten");
+    }
 }

@@ -6,6 +6,7 @@ use deadpool_postgres::Pool;
 
 use super::Options;
 use super::failure::Failure;
+use super::patience::{UPKEEP, within};
 use super::sql::{self, Connection, get};
 use super::transaction::Transaction;
 
@@ -72,7 +73,7 @@ pub(super) async fn make_ahead(
 ) -> Result<(), Failure> {
     for (table, more) in [(&room.events, events), (&room.deliveries, deliveries)] {
         let transaction = Transaction::begin(pool).await?;
-        let made = table.make_ahead(transaction.connection()?, more).await;
+        let made = within(UPKEEP, table.make_ahead(transaction.connection()?, more)).await;
         let beyond = transaction.end(made).await?;
         table.beyond.store(beyond, Ordering::Relaxed);
     }
@@ -149,6 +150,6 @@ pub(super) async fn drop_one(pool: &Pool, partition: &Partition) -> Result<(), F
         conn.batch_execute(&format!("DROP TABLE IF EXISTS {}", partition.name)).await?;
         sql::run(conn, "DELETE FROM partitions WHERE name = $1", &[&partition.name]).await.map(drop)
     };
-    let dropped = dropped.await;
+    let dropped = within(UPKEEP, dropped).await;
     transaction.end(dropped).await
 }

@@ -22,6 +22,7 @@ use callboard_domain::webhook::Webhook;
 
 use super::events::Recording;
 use super::failure::Failure;
+use super::patience::UPKEEP;
 use super::transaction::{asking, reading, writing};
 use super::{
     PostgresStore, access, by_hand, claims, deliveries, delivery_list, event_list, events, nodes, retention,
@@ -319,7 +320,7 @@ impl UpkeepStore for PostgresStore {
         if lanes.is_empty() {
             return Ok(Cleared::default());
         }
-        let rows = writing!(&self.pool, |conn| by_hand::cancel_orphans(conn, &lanes, limit, now))?;
+        let rows = writing!(&self.pool, UPKEEP, |conn| by_hand::cancel_orphans(conn, &lanes, limit, now))?;
         Ok(Cleared { rows, more: rows >= limit })
     }
 

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::failure::Failure;
 use super::partitions::{self, Partition, Room};
+use super::patience::UPKEEP;
 use super::sql::{self, Connection, get};
 use super::transaction::writing;
 use super::{chains, quantities};
@@ -58,7 +59,7 @@ pub(super) async fn prune(
     default_seconds: u32,
     limit: usize,
 ) -> Result<Cleared, StoreError> {
-    let (cleared, dropped) = writing!(pool, |conn| step(conn, upkeep, now, default_seconds, limit))?;
+    let (cleared, dropped) = writing!(pool, UPKEEP, |conn| step(conn, upkeep, now, default_seconds, limit))?;
     for partition in dropped {
         match partitions::drop_one(pool, &partition).await {
             Ok(()) => tracing::info!(partition.name, "a partition was kept long enough"),

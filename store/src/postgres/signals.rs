@@ -17,7 +17,9 @@ use tokio_postgres::{AsyncMessage, Client, Notification};
 use super::failure::Failure;
 use super::nodes::Node;
 use super::open::Target;
+use super::patience::{ANSWERED, CONNECTED, within};
 use super::sql::{self, Connection};
+use super::transaction::telling;
 
 /// How often it is tried whether the connection that listens still lives, and how
 /// long that may take. One that was cut says nothing by itself.
@@ -138,15 +140,25 @@ impl Drop for Signals {
 type Listening = (Client, UnboundedReceiver<Notification>);
 
 async fn listen(target: &Target) -> Result<Listening, Failure> {
+    within(CONNECTED, start_to_listen(target)).await
+}
+
+async fn start_to_listen(target: &Target) -> Result<Listening, Failure> {
     let (client, mut connection) = target.config.connect(target.tls.clone()).await?;
     let (sender, notifications) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        // It ends with the client, or with the connection.
-        while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(notification) = message
-                && sender.send(notification).is_err()
-            {
-                return;
+        // It ends with the connection, and with who listens: one that is silent
+        // would not end by itself.
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                message = std::future::poll_fn(|context| connection.poll_message(context)) => message,
+            };
+            match message {
+                Some(Ok(AsyncMessage::Notification(notification))) => drop(sender.send(notification)),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
             }
         }
     });
@@ -241,13 +253,11 @@ async fn tell(pool: Pool, node: Arc<Node>, recorded: Arc<Recorded>) {
         if node.is_alone() {
             continue;
         }
-        if let Ok(conn) = pool.get().await {
-            let tenants: Vec<i64> = tenants.into_iter().collect();
-            let sql = "SELECT signal('events ' || tenant) FROM unnest($1::bigint[]) AS tenant
-                UNION ALL SELECT signal('due') WHERE $2";
-            // Whoever does not hear of it looks again by itself, only later.
-            let _ = sql::run(&conn, sql, &[&tenants, &due]).await;
-        }
+        let tenants: Vec<i64> = tenants.into_iter().collect();
+        let sql = "SELECT signal('events ' || tenant) FROM unnest($1::bigint[]) AS tenant
+            UNION ALL SELECT signal('due') WHERE $2";
+        // Whoever does not hear of it looks again by itself, only later.
+        let _ = telling!(pool, ANSWERED, |conn| sql::run(conn, sql, &[&tenants, &due]));
     }
 }
 

@@ -54,9 +54,10 @@ impl Target {
         let target = open::target(url, options.schema.as_deref())?;
         let process = open::Process::default();
         let pool = open::pool(&target, &options, Arc::clone(&process))?;
-        let conn = pool.get().await.map_err(Failure::from)?;
-        open::prepare(&conn, options.schema.as_deref(), &process).await?;
-        migrations::migrate(&conn).await?;
+        let conn = pool.get().await.map_err(|error| target.name(Failure::from(error).into()))?;
+        let (schema, known) = (options.schema.as_deref(), migrations::MIGRATIONS);
+        open::prepare(&conn, schema, &process).await.map_err(|error| target.name(error))?;
+        migrations::migrate(&conn, known).await.map_err(|error| target.name(error))?;
         conn.batch_execute(SETTINGS).await.map_err(Failure::from)?;
         let lock = "SELECT pg_try_advisory_lock(lock_place('transfer'), 0)";
         if sql::value(&conn, lock, &[]).await? != Some(true) {
@@ -165,7 +166,7 @@ impl Target {
         if rows.is_whole() {
             Ok(sum)
         } else {
-            Err(OpenError::Unreachable(format!("the copy of {} ended early", table.name)).into())
+            Err(open::unusable(format!("the copy of {} ended early", table.name)).into())
         }
     }
 

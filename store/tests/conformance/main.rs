@@ -18,6 +18,7 @@ mod portal;
 mod postgres;
 mod retention;
 mod sealing;
+mod silence;
 mod sqlite;
 mod stats;
 mod stream;
