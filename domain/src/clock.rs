@@ -14,18 +14,33 @@ pub trait Clock: Send + Sync {
     fn elapsed(&self) -> Duration;
 
     /// Moves the time of day by so many microseconds, because it differs from one
-    /// that others go by; whether it did. A clock that is moved by hand stays as it is.
+    /// that others go by, and keeps to that from now on; whether it did. A clock that
+    /// is moved by hand stays as it is.
     fn correct(&self, _microseconds: i64) -> bool {
         false
     }
 }
 
-/// The machine's clocks.
-#[derive(Debug)]
+/// The machine's clocks: its time of day, until that is corrected. From then on
+/// time passes as on the clock that never runs backwards, whatever is done to the
+/// machine's time of day: whoever sets that would else make retries late or early,
+/// and tokens invalid, until the next correction.
 pub struct SystemClock {
     started: std::time::Instant,
-    /// How far the time of day is ahead of the machine's, in microseconds.
-    ahead: AtomicI64,
+    /// The machine's time of day.
+    machine: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The time of day at `started`, in microseconds since 1970, once it was
+    /// corrected.
+    start: AtomicI64,
+}
+
+/// No clock that was corrected has started then.
+const MACHINE: i64 = i64::MIN;
+
+impl std::fmt::Debug for SystemClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SystemClock").field("start", &self.start).finish_non_exhaustive()
+    }
 }
 
 impl SystemClock {
@@ -37,18 +52,32 @@ impl SystemClock {
     )]
     #[must_use]
     pub fn new() -> Self {
-        Self { started: std::time::Instant::now(), ahead: AtomicI64::new(0) }
+        Self::on(Timestamp::now)
+    }
+
+    /// The clock of a machine whose time of day is this.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    #[must_use]
+    pub fn on(machine: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let started = std::time::Instant::now();
+        Self { started, machine: Box::new(machine), start: AtomicI64::new(MACHINE) }
+    }
+
+    /// Microseconds since `started`.
+    fn passed(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
     fn now(&self) -> Timestamp {
         // Whole microseconds: what databases keep, and what is told before and
         // after a restart is the same.
-        let now = Timestamp::now();
-        let corrected = now.as_microsecond().saturating_add(self.ahead.load(Ordering::Relaxed));
-        Timestamp::from_microsecond(corrected).unwrap_or(now)
+        let micros = match self.start.load(Ordering::Relaxed) {
+            MACHINE => (self.machine)().as_microsecond(),
+            start => start.saturating_add(self.passed()),
+        };
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
     }
 
     fn elapsed(&self) -> Duration {
@@ -56,7 +85,11 @@ impl Clock for SystemClock {
     }
 
     fn correct(&self, microseconds: i64) -> bool {
-        self.ahead.fetch_add(microseconds, Ordering::Relaxed);
+        let start = match self.start.load(Ordering::Relaxed) {
+            MACHINE => (self.machine)().as_microsecond().saturating_sub(self.passed()),
+            start => start,
+        };
+        self.start.store(start.saturating_add(microseconds), Ordering::Relaxed);
         true
     }
 }
@@ -89,5 +122,29 @@ impl Clock for ManualClock {
 
     fn elapsed(&self) -> Duration {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_corrected_does_not_follow_the_machines_any_more() {
+        let machine = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let clock = {
+            let machine = Arc::clone(&machine);
+            SystemClock::on(move || machine.now())
+        };
+        machine.advance(Duration::from_hours(1));
+        assert_eq!(clock.now().as_second(), 3_600);
+        assert!(clock.correct(7_200_000_000));
+        assert_eq!(clock.now().as_second(), 3 * 3_600);
+        machine.advance(Duration::from_hours(5));
+        assert_eq!(clock.now().as_second(), 3 * 3_600);
+        assert!(clock.correct(-3_600_000_000));
+        assert_eq!(clock.now().as_second(), 2 * 3_600);
     }
 }
