@@ -99,6 +99,20 @@ impl TestDatabase {
         row.ok().map(|row| row.get(0))
     }
 
+    /// What a statement returns on the server that `url` names: rows of two texts.
+    ///
+    /// # Panics
+    /// When it returns something else, or the server refuses it.
+    #[must_use]
+    pub fn pairs(url: &str, sql: &str) -> Vec<(String, String)> {
+        let rows = on_a_thread(async {
+            let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+            tokio::spawn(connection);
+            client.query(sql, &[]).await
+        });
+        rows.expect(sql).iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
     /// Runs a statement on the server.
     ///
     /// # Panics

@@ -17,7 +17,7 @@ const BETWEEN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_are_killed_lose_nothing_while_others_go_on() {
-    let seconds = figure("CALLBOARD_SOAK_SECONDS", 12);
+    let seconds = figure("CALLBOARD_SOAK_SECONDS", 60).max(60);
     let mut cluster = Cluster::start(3).await;
     let mut load = Load::on(&cluster).await;
     let (began, mut kills, mut takeovers) = (cluster.now(), 0, Vec::new());

@@ -3,7 +3,8 @@
 
 #![expect(clippy::print_stdout, reason = "it reports figures")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ use crate::process::{Process, seed};
 
 /// Between two requests of a publisher: what waits must not pile up for minutes.
 const PAUSE: Duration = Duration::from_millis(40);
+
+/// What a fault may repeat of which a test can't tell what it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unnoted {
+    pub(super) most: usize,
+    /// When each of it came first.
+    pub(super) during: Vec<Range<Duration>>,
+}
 
 pub(super) struct Load {
     pub(super) hearer: Hearer,
@@ -60,13 +69,21 @@ impl Load {
     }
 
     /// Notes what has come and is not written down, for it may come once more.
-    pub(super) async fn note_in_flight(&mut self, process: &Process) -> usize {
+    pub(super) async fn note_in_flight(&mut self, process: &Process) {
         let unwritten = load::unwritten(process, &self.webhooks, &self.hearer).await;
-        let count = unwritten.len();
+        self.note(unwritten);
+    }
+
+    /// The same, read from the database.
+    pub(super) fn unwritten_in(&self, url: &str) -> HashSet<Delivery> {
+        load::unwritten_in(url, &self.hearer)
+    }
+
+    /// Notes what may come once more because of one fault.
+    pub(super) fn note(&mut self, unwritten: HashSet<Delivery>) {
         for delivery in unwritten {
             *self.in_flight.entry(delivery).or_default() += 1;
         }
-        count
     }
 
     /// Ends the publishers, and waits until everything is delivered.
@@ -80,9 +97,10 @@ impl Load {
         }
     }
 
-    /// Nothing is lost, order holds, and, where that was noted, what came twice was
-    /// in flight. Returns how much came twice.
-    pub(super) fn judge(&self, what: &str, most_again: Option<usize>) {
+    /// Nothing is lost, order holds, and what came twice was noted as in flight, each
+    /// of it. Where a fault can also repeat what could not be noted, that came first
+    /// in this time, and was no more than this.
+    pub(super) fn judge(&self, what: &str, unnoted: Option<Unnoted>) {
         let (accepted, unsure) = self.ledger.sums();
         let expected = load::expected(&accepted);
         let delivered = load::delivered(&self.hearer);
@@ -90,28 +108,31 @@ impl Load {
         let again: u32 = delivered.values().map(|times| times - 1).sum();
         let in_flight: u32 = self.in_flight.values().sum();
         let longest = load::judge_order(&self.hearer);
+        let noted = |delivery| self.in_flight.get(delivery).copied().unwrap_or(0);
+        let surprises: Vec<_> =
+            delivered.iter().filter(|(delivery, times)| **times - 1 > noted(delivery)).collect();
         println!(
             "cluster: {what}: {} events accepted, {} deliveries expected, {} delivered, {} lost, \
-             {again} duplicates, {in_flight} were in flight, {} refused, {} without an answer, in order the \
+             {again} duplicates, {in_flight} were in flight, {} of the duplicates were not among them, \
+             {} refused, {} without an answer, in order the \
              longest of {longest}, the longest wait for a 202 {:?}",
             accepted.len(),
             expected.len(),
             delivered.len(),
             lost.len(),
+            surprises.len(),
             self.ledger.refused(),
             unsure.len(),
             self.ledger.longest_wait(),
         );
         assert!(lost.is_empty(), "{lost:?}");
         assert!(longest > 2, "nothing that could have been out of order");
-        match most_again {
-            Some(most) => assert!(again as usize <= most, "{again} duplicates, {most} could be"),
-            None => {
-                for (delivery, times) in &delivered {
-                    let noted = self.in_flight.get(delivery).copied().unwrap_or(0);
-                    assert!(times - 1 <= noted, "{delivery:?} came {times} times, in flight {noted} times");
-                }
-            }
+        let unnoted = unnoted.unwrap_or_default();
+        assert!(surprises.len() <= unnoted.most, "{} came again, {surprises:?}", surprises.len());
+        for ((path, id), times) in surprises.into_iter().filter(|(delivery, _)| noted(delivery) == 0) {
+            let first = self.hearer.first_at(path, id).expect("it came");
+            let during = unnoted.during.iter().any(|during| during.contains(&first));
+            assert!(during, "{path} {id} came {times} times, first at {first:?}; {:?}", unnoted.during);
         }
         load::judge_unsure(&unsure, &expected, delivered);
     }

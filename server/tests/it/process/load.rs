@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use callboard_testing::TestDatabase;
 use serde_json::{Value, json};
 
 use super::Process;
@@ -127,6 +128,19 @@ pub(crate) fn judge_unsure(
     }
     delivered.retain(|delivery, _| !expected.contains(delivery));
     assert!(delivered.is_empty(), "delivered without having been published: {delivered:?}");
+}
+
+/// The same, read from a database on a server that no process needs to reach.
+pub(crate) fn unwritten_in(url: &str, hearer: &Hearer) -> HashSet<Delivery> {
+    let pending = "SELECT webhooks.settings::json ->> 'url', events.id FROM pending
+        JOIN webhooks ON webhooks.key = pending.webhook JOIN events ON events.key = pending.event";
+    let pending = TestDatabase::pairs(url, pending);
+    let books = WEBHOOKS.map(|(path, ..)| (path, hearer.taken(path)));
+    let has_come = |(to, id): (String, String)| {
+        let (path, book) = books.iter().find(|(path, _)| to.ends_with(path))?;
+        book.contains_key(&id).then_some((*path, id))
+    };
+    pending.into_iter().filter_map(has_come).collect()
 }
 
 /// What has come once at least and is not written down as delivered yet.
