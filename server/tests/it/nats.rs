@@ -10,7 +10,9 @@ use crate::process::hearer::{Hearer, Manner};
 use crate::process::{Home, Process, output, text, until};
 
 mod crash;
+mod held;
 mod server;
+mod sign_in;
 
 use server::{Broker, NatsServer};
 
@@ -219,60 +221,6 @@ async fn what_can_not_be_handed_on_stays_and_what_nobody_wants_is_dropped() {
     let line = process.line("is no event, and is dropped").await;
     assert!(line.contains("sequence=1") && line.contains("is not valid JSON"), "{line}");
     broker.until_taken(STREAM, "other").await;
-    process.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_can_not_be_used_messages_are_held_in_their_order() {
-    let (nats, broker) = nats().await;
-    let home = Home::new();
-    let mut command = consuming(&home, &nats);
-    // Nothing comes again by itself within this test.
-    command
-        .env("CALLBOARD_SOURCE_NATS_ACK_WAIT_SECONDS", "3600")
-        .env("CALLBOARD_SOURCE_NATS_BATCH_MESSAGES", "7");
-    let process = start(command).await;
-    until_it_is(&process, "consuming").await;
-    process.limit_files(Some(0));
-    let ids: Vec<String> = (0..50).map(|number| format!("held-{number}")).collect();
-    for id in &ids {
-        broker.publish("tickets.a", &[], event(id).to_string()).await;
-    }
-    process.line("can't be recorded yet; they are held").await;
-    assert_eq!(process.get("/readyz").await.status, 503);
-    let (_, unacknowledged) = broker.left(STREAM, CONSUMER).await.expect("a consumer");
-    assert!((1..=7).contains(&unacknowledged), "{unacknowledged} were taken");
-    process.limit_files(None);
-    broker.until_taken(STREAM, CONSUMER).await;
-    process.line("are recorded again").await;
-    until_it_is(&process, "consuming").await;
-    assert_eq!(recorded(&process).await, ids);
-    assert_eq!(broker.jetstream.get_stream("DEAD").await.expect("a stream").cached_info().state.messages, 0);
-    process.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_gives_back_what_was_not_recorded() {
-    let (nats, broker) = nats().await;
-    let home = Home::new();
-    let patient = || {
-        let mut command = consuming(&home, &nats);
-        command.env("CALLBOARD_SOURCE_NATS_ACK_WAIT_SECONDS", "3600");
-        command
-    };
-    let process = start(patient()).await;
-    until_it_is(&process, "consuming").await;
-    process.limit_files(Some(0));
-    for number in 0..20 {
-        broker.publish("tickets.a", &[], event(&format!("back-{number}")).to_string()).await;
-    }
-    process.line("they are held").await;
-    process.terminate();
-    process.ended().await;
-    let process = start(patient()).await;
-    // Without being given back they would come in an hour.
-    broker.until_taken(STREAM, CONSUMER).await;
-    assert_eq!(recorded(&process).await.len(), 20);
     process.stop().await;
 }
 
