@@ -120,8 +120,7 @@ pub(super) fn tend(writer: &Connection, wake: &WakeCheckpoints, next: &mut Resta
     let Ok((pages, written_back)) = checkpoint(writer, "NOOP") else { return };
     if pages >= next.at {
         let patient = pages >= next.patient_at;
-        if restart(writer, if patient { READERS } else { Duration::ZERO }).is_ok_and(|(rest, _)| rest < pages)
-        {
+        if restart(writer, if patient { READERS } else { Duration::ZERO }).is_ok_and(|done| done) {
             *next = Restart::default();
             return;
         }
@@ -141,11 +140,12 @@ pub(super) fn tend(writer: &Connection, wake: &WakeCheckpoints, next: &mut Resta
     }
 }
 
-fn restart(writer: &Connection, patience: Duration) -> Result<(i64, i64), Failure> {
+/// Lets the next transaction start the log anew; false where a reader needs it.
+fn restart(writer: &Connection, patience: Duration) -> Result<bool, Failure> {
     writer.busy_timeout(patience)?;
-    let outcome = checkpoint(writer, "RESTART").and_then(|_| checkpoint(writer, "NOOP"));
+    let busy = sql::one(writer, "PRAGMA wal_checkpoint(RESTART)", [], |row| Ok(row.get::<_, i64>(0)?));
     writer.busy_timeout(open::BUSY)?;
-    outcome
+    Ok(busy? == Some(0))
 }
 
 /// Writes all of the log back and empties it, when nobody else is there.
@@ -153,5 +153,66 @@ pub(super) fn finish(writer: &Connection) {
     if let Err(failure) = checkpoint(writer, "TRUNCATE") {
         // Nothing is lost: the log is read when the database is next opened.
         tracing::warn!(?failure, "the log could not be written back while closing");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes so many pages into the log, and tends it as the writer does.
+    fn write(writer: &Connection, pages: i64, next: &mut Restart) -> i64 {
+        writer.execute("INSERT INTO filling VALUES (zeroblob(?1))", [pages * 4_096]).expect("written");
+        let (pages, _) = checkpoint(writer, "NOOP").expect("a length");
+        tend(writer, &WakeCheckpoints::default(), next);
+        pages
+    }
+
+    #[test]
+    fn a_reader_that_stays_is_waited_for_seldom_and_the_log_starts_anew_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("callboard.db");
+        let writer = Connection::open(&path).expect("a database");
+        let settings = "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+            PRAGMA wal_autocheckpoint = 0; CREATE TABLE filling (bytes BLOB)";
+        writer.execute_batch(settings).expect("a table");
+        let reader = Connection::open(&path).expect("the same database");
+        let count = |conn: &Connection| -> i64 {
+            conn.query_row("SELECT count(*) FROM filling", [], |row| row.get(0)).expect("a count")
+        };
+        reader.execute_batch("BEGIN").expect("a snapshot");
+        assert_eq!(count(&reader), 0);
+
+        let mut next = Restart::default();
+        let pages = write(&writer, RESTART_PAGES, &mut next);
+        let waited = (next.at, next.patient_at);
+        assert_eq!(waited, (pages + WAKE_PAGES, pages * 2), "it has waited, and the reader stayed");
+        write(&writer, 10, &mut next);
+        assert_eq!((next.at, next.patient_at), waited, "not with every transaction");
+        let mut last = 0;
+        for _ in 0..3 {
+            last = write(&writer, WAKE_PAGES, &mut next);
+            assert_eq!(
+                (next.at, next.patient_at),
+                (last + WAKE_PAGES, waited.1),
+                "it tries, and does not wait"
+            );
+        }
+        let pages = write(&writer, waited.1 - last, &mut next);
+        assert_eq!(
+            (next.at, next.patient_at),
+            (pages + WAKE_PAGES, pages * 2),
+            "twice as long, it waits again"
+        );
+
+        assert_eq!(count(&reader), 0, "the reader's snapshot is whole");
+        reader.execute_batch("COMMIT").expect("its end");
+        let before = write(&writer, WAKE_PAGES, &mut next);
+        assert_eq!((next.at, next.patient_at), (RESTART_PAGES, RESTART_PAGES));
+        let after = write(&writer, 10, &mut next);
+        assert!(after < 100 && before > 2 * RESTART_PAGES, "{before} pages, and {after} after it");
+        assert_eq!(count(&reader), 8);
+        let patience: u32 = writer.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).expect("a time");
+        assert_eq!(Duration::from_millis(patience.into()), open::BUSY, "other waits are as long as before");
     }
 }
