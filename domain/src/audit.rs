@@ -28,6 +28,11 @@ pub enum Actor {
         /// What it was called then.
         name: String,
     },
+    /// Whom a token of the OpenID issuer names.
+    Subject {
+        /// What the issuer calls it.
+        id: String,
+    },
     /// A person who came by a portal link.
     PortalLink {
         /// The link.
@@ -46,6 +51,7 @@ impl Actor {
         match self {
             Self::Operator => "operator",
             Self::Client { .. } => "client",
+            Self::Subject { .. } => "subject",
             Self::PortalLink { .. } => "portal_link",
             Self::System => "system",
         }
@@ -56,6 +62,7 @@ impl Actor {
     pub fn id(&self) -> String {
         match self {
             Self::Client { id, .. } => id.to_string(),
+            Self::Subject { id } => id.clone(),
             Self::PortalLink { key, .. } => key.to_string(),
             Self::Operator | Self::System => self.kind().to_owned(),
         }
@@ -66,7 +73,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Client { name, .. } | Self::PortalLink { name, .. } => name,
-            Self::Operator | Self::System => "",
+            Self::Operator | Self::Subject { .. } | Self::System => "",
         }
     }
 }

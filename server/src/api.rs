@@ -8,36 +8,47 @@ use axum::{Extension, Router};
 mod admin;
 mod auth;
 mod by_hand;
+mod connections;
 mod directory;
+mod failures;
 mod health;
 mod links;
 mod native;
 mod oauth;
+mod oidc;
 mod openticket;
 mod page;
 mod patience;
+mod peer;
 mod portal;
 mod problem;
+mod quota;
 mod read;
 mod serve;
 mod state;
+mod tls;
 mod token;
+mod upload;
 mod viagogo;
 mod webhooks;
 mod words;
 
 pub use admin::AdminToken;
 pub(crate) use directory::Directory;
+pub use peer::{Peer, Proxies};
 pub use serve::serve;
 pub use state::{Options, State};
+pub use tls::Certificate;
 
 use crate::api::problem::Problem;
 
-/// Largest body of a request, in bytes.
+/// Largest message of a source, in bytes; of a request, where the settings do not
+/// say otherwise.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Everything that is served.
 fn router(state: State) -> Router {
+    let body_limit = state.inner.options.body_limit();
     let document = native::Document(openapi().to_pretty_json().unwrap_or_default().into());
     let [native, viagogo, openticket] =
         [native::routes(), viagogo::routes(), openticket::routes()].map(|routes| routes.split_for_parts().0);
@@ -48,7 +59,7 @@ fn router(state: State) -> Router {
         .merge(viagogo::speaking(viagogo.method_not_allowed_fallback(method_not_allowed), &state))
         .merge(openticket::speaking(openticket.method_not_allowed_fallback(method_not_allowed)))
         .fallback(nothing_here)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(body_limit))
         .with_state(state)
 }
 

@@ -17,8 +17,8 @@ use rand::{Rng, SeedableRng, TryRng as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AdminToken, State};
-use crate::config::Settings;
+use crate::api::{self, AdminToken, Certificate, State};
+use crate::config::{self, Settings};
 use crate::source::nats::NatsSource;
 use crate::time;
 
@@ -45,6 +45,9 @@ pub enum StartError {
     /// The proxy of the settings is none.
     #[error("egress.proxy: {0}")]
     Proxy(BadUrl),
+    /// The certificate can't be used.
+    #[error("{0}")]
+    Certificate(String),
     /// The machine gives no random numbers.
     #[error("the machine gives no random numbers: {0}")]
     Chance(String),
@@ -67,6 +70,8 @@ pub struct App {
 /// # Errors
 /// See [`StartError`].
 pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, StartError> {
+    let certificate = settings.tls.files().map(|(certificate, key)| Certificate::load(certificate, key));
+    let certificate = certificate.transpose().map_err(StartError::Certificate)?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
@@ -97,6 +102,11 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         retry_base: settings.retry_base(),
         public_url: settings.public_url(),
         own_url,
+        proxies: api::Proxies::new(&settings.http),
+        oidc: settings.oidc.clone(),
+        limits: settings.limits.clone(),
+        certificate,
+        certificate_looked_at: config::seconds(settings.tls.reload_seconds),
         viagogo_requires_https: settings.viagogo.require_https,
         viagogo_requires_user_agent: settings.viagogo.require_user_agent,
         nats: nats.as_ref().map(NatsSource::watch),
@@ -183,7 +193,8 @@ pub fn space(database: &str) -> std::io::Result<Space> {
 
 /// Where the listener can be reached from this machine.
 fn own_url(listener: &TcpListener, settings: &Settings) -> String {
-    format!("http://{}", listener.local_addr().unwrap_or(settings.listen))
+    let scheme = if settings.tls.files().is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", listener.local_addr().unwrap_or(settings.listen))
 }
 
 /// A generator whose start comes from the machine.

@@ -10,14 +10,24 @@ use serde::{Deserialize, Serialize};
 mod database;
 mod egress;
 mod encryption;
+mod http;
 mod layers;
+mod limits;
+mod oidc;
 mod source;
+mod tls;
 
 pub use database::DatabaseUrl;
 pub use egress::Egress;
 pub use encryption::Encryption;
+pub use http::{ForwardedHeader, Http};
 pub use layers::{ConfigError, Loaded, Overrides, Source, load};
+pub use limits::Limits;
+pub(crate) use limits::seconds;
+pub use oidc::Oidc;
+pub(crate) use oidc::is_safe;
 pub use source::{Nats, Sources};
+pub use tls::Tls;
 
 /// Settings that no output shows.
 const SECRETS: [&str; 7] = [
@@ -31,7 +41,7 @@ const SECRETS: [&str; 7] = [
 ];
 
 /// Settings without a default, and what holds where they are not given.
-pub(crate) const OPTIONAL: [(&str, &str); 19] = [
+pub(crate) const OPTIONAL: [(&str, &str); 23] = [
     ("admin_token", "made on the first start"),
     ("encryption.keys", "those of encryption.key_file"),
     ("encryption.key_file", "callboard.key beside the database, made on the first start"),
@@ -40,6 +50,10 @@ pub(crate) const OPTIONAL: [(&str, &str); 19] = [
     ("egress.proxy", "receivers are called at once"),
     ("egress.proxy_user", "none"),
     ("egress.proxy_password", "none"),
+    ("oidc.issuer", "no tokens but our own are taken"),
+    ("oidc.audience", "none"),
+    ("tls.certificate_file", "none: plain HTTP is spoken"),
+    ("tls.private_key_file", "none"),
     ("postgres.node_name", "the name of the machine"),
     ("source.nats.url", "nothing is consumed"),
     ("source.nats.stream", "none"),
@@ -86,6 +100,12 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// With which keys secrets in the database are sealed.
     pub encryption: Encryption,
+    /// What stands before the HTTP interface.
+    pub http: Http,
+    /// What one client may take of the server.
+    pub limits: Limits,
+    /// The certificate of the HTTP interface.
+    pub tls: Tls,
     /// How a PostgreSQL database is used.
     pub postgres: Postgres,
     /// What deliveries may call, and how they connect.
@@ -96,6 +116,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Access tokens.
     pub oauth: Oauth,
+    /// An OpenID issuer whose tokens are taken beside our own.
+    pub oidc: Oidc,
     /// The dialect of OpenTicket.
     pub openticket: OpenTicket,
     /// The dialect of viagogo.
@@ -161,8 +183,7 @@ pub struct OpenTicket {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Viagogo {
-    /// Whether clients must come by HTTPS, as the proxy before the server says
-    /// in `X-Forwarded-Proto`.
+    /// Whether clients must come by HTTPS, to the server or to a trusted proxy.
     pub require_https: bool,
     /// Whether clients must send a `User-Agent`.
     pub require_user_agent: bool,
@@ -196,6 +217,9 @@ impl Default for Settings {
             admin_token: None,
             public_url: None,
             encryption: Encryption::default(),
+            http: Http::default(),
+            limits: Limits::default(),
+            tls: Tls::default(),
             postgres: Postgres { max_connections: 10, node_name: None },
             egress: Egress::default(),
             delivery: Delivery {
@@ -206,6 +230,7 @@ impl Default for Settings {
             },
             retention: Retention { days: 7.0, audit_days: 365.0 },
             oauth: Oauth { token_seconds: 3_600 },
+            oidc: Oidc::default(),
             openticket: OpenTicket { retry_base_seconds: 30.0 },
             viagogo: Viagogo { require_https: false, require_user_agent: false },
             source: Sources::default(),
@@ -231,8 +256,15 @@ impl Settings {
         if let Err(fault) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(("log.filter", fault.to_string()));
         }
-        if self.admin_token.as_ref().is_some_and(|token| token.0.len() < 16) {
-            return wrong("admin_token", "at least 16 characters long: it opens everything");
+        if let Some(token) = &self.admin_token {
+            if token.0.trim().len() < 16 {
+                return wrong("admin_token", "at least 16 characters long: it opens everything");
+            }
+            // Any other could not be sent, and nobody would know why it opens nothing.
+            let can_be_sent = token.0.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if !can_be_sent || token.0.trim() != token.0 {
+                return wrong("admin_token", "visible characters of ASCII, without white space around them");
+            }
         }
         if !(1..=100_000).contains(&self.delivery.lane_capacity) {
             return wrong("delivery.lane_capacity", "from 1 to 100000");
@@ -266,19 +298,29 @@ impl Settings {
         }
         self.egress.check()?;
         self.encryption.check()?;
+        let https_possible = self.tls.files().is_some() || !self.http.trusted_proxies.is_empty();
+        if self.viagogo.require_https && !https_possible {
+            return wrong(
+                "viagogo.require_https",
+                "false without http.trusted_proxies and tls.certificate_file: nobody could come by HTTPS",
+            );
+        }
+        self.limits.check()?;
+        self.tls.check()?;
+        self.oidc.check()?;
         self.source.nats.check()
     }
 
     /// How long events are kept, in seconds.
     #[must_use]
     pub fn retention_seconds(&self) -> u32 {
-        seconds(self.retention.days)
+        seconds_of(self.retention.days)
     }
 
     /// How long entries of the audit log are kept, in seconds.
     #[must_use]
     pub fn audit_retention_seconds(&self) -> u32 {
-        seconds(self.retention.audit_days)
+        seconds_of(self.retention.audit_days)
     }
 
     /// The first wait of retries that double.
@@ -312,7 +354,7 @@ fn is_base(text: &str) -> bool {
     })
 }
 
-fn seconds(of_days: f64) -> u32 {
+fn seconds_of(of_days: f64) -> u32 {
     days(of_days).map_or(u32::MAX, |kept| u32::try_from(kept.as_secs()).unwrap_or(u32::MAX))
 }
 

@@ -1,7 +1,7 @@
 //! Tenants and clients, remembered for a moment: each request needs one of
 //! them, and the database should not be asked each time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(crate) struct Directory {
     tenants: Memory<TenantId, Tenant>,
     tenant_keys: Memory<TenantKey, Tenant>,
     clients: Memory<ClientId, Client>,
+    /// Clients that have shown their secret since the start.
+    proven: RwLock<HashSet<ClientId>>,
 }
 
 type Memory<K, V> = RwLock<HashMap<K, (Arc<V>, Duration)>>;
@@ -38,6 +40,7 @@ impl Directory {
             tenants: RwLock::default(),
             tenant_keys: RwLock::default(),
             clients: RwLock::default(),
+            proven: RwLock::default(),
         }
     }
 
@@ -64,6 +67,14 @@ impl Directory {
         })
     }
 
+    /// A tenant, if there is one.
+    pub(super) async fn tenant(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>> {
+        if let Some(tenant) = self.remembered(&self.tenants, id) {
+            return Ok(Some(tenant));
+        }
+        Ok(self.store.tenant(id).await?.map(|tenant| self.remember(&self.tenants, id.clone(), tenant)))
+    }
+
     /// A tenant by its row.
     pub(super) async fn tenant_by_key(&self, key: TenantKey) -> Result<Option<Arc<Tenant>>> {
         if let Some(tenant) = self.remembered(&self.tenant_keys, &key) {
@@ -78,6 +89,23 @@ impl Directory {
             return Ok(Some(client));
         }
         Ok(self.store.client(id).await?.map(|client| self.remember(&self.clients, id.clone(), client)))
+    }
+
+    /// Remembers that a client has shown its secret.
+    pub(super) fn prove(&self, id: &ClientId) {
+        if self.proven.read().contains(id) {
+            return;
+        }
+        let mut proven = self.proven.write();
+        if proven.len() >= MOST {
+            proven.clear();
+        }
+        proven.insert(id.clone());
+    }
+
+    /// Whether a client has shown its secret since the start.
+    pub(super) fn is_proven(&self, id: &ClientId) -> bool {
+        self.proven.read().contains(id)
     }
 
     /// Forgets a client that was changed.

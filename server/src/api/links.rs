@@ -7,6 +7,7 @@ use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 
+use super::peer::Peer;
 use super::state::State;
 
 /// Where a request was sent to.
@@ -28,7 +29,10 @@ impl FromRequestParts<State> for Links {
         let host = host.filter(|host| host.parse::<Authority>().is_ok());
         let base = match (&options.public_url, host) {
             (Some(url), _) => url.clone(),
-            (None, Some(host)) => format!("http://{host}"),
+            (None, Some(host)) => {
+                let https = Peer::of(state, &parts.extensions, &parts.headers).https;
+                format!("{}://{host}", if https { "https" } else { "http" })
+            }
             (None, None) => options.own_url.clone(),
         };
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);

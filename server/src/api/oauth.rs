@@ -1,17 +1,24 @@
 //! The token endpoint: `client_credentials` of OAuth 2 (RFC 6749 section 4.4).
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use callboard_domain::access::Scopes;
 use callboard_domain::access::token_request::{TokenRequest, basic_credentials};
+use callboard_domain::access::{Client, Scopes};
+use callboard_domain::id::ClientId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::peer::{Peer, origin};
 use super::problem::Problem;
 use super::read;
 use super::state::{Inner, State};
+
+/// Largest form, in bytes: anybody can send one.
+const MAX_FORM: usize = 64 * 1024;
 
 /// An access token (RFC 6749 section 5.1).
 #[derive(Serialize, ToSchema)]
@@ -62,12 +69,14 @@ pub struct TokenForm {
         (status = 200, description = "A token", body = TokenAnswer),
         (status = 400, description = "The request is wrong", body = TokenError),
         (status = 401, description = "The client is unknown, disabled, or its secret wrong", body = TokenError),
+        (status = 429, description = "Too many wrong secrets came from this address; try again after `Retry-After` seconds", body = TokenError),
     )
 )]
 pub(super) async fn issue_token(Shared(state): Shared<State>, request: Request) -> Response {
     let headers = request.headers().clone();
-    match read::body(request.into_body()).await {
-        Ok(body) => match grant(&state.inner, &headers, &body).await {
+    let origin = origin(Peer::of(&state, request.extensions(), &headers).address);
+    match read::body_up_to(request.into_body(), MAX_FORM).await {
+        Ok(body) => match grant(&state.inner, &headers, &body, origin).await {
             Ok(answer) => not_stored(Json(answer)),
             Err(refusal) => refusal.into_response(),
         },
@@ -82,6 +91,8 @@ fn not_stored(answer: impl IntoResponse) -> Response {
 
 enum Refusal {
     Error(StatusCode, TokenError),
+    /// After so many seconds it may be tried again.
+    SlowDown(u64),
     Problem(Problem),
 }
 
@@ -97,6 +108,12 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::Problem(problem) => problem.into_response(),
+            Self::SlowDown(wait) => {
+                let error_description = format!("too many wrong secrets; try again in {wait} seconds");
+                let error = TokenError { error: "slow_down", error_description };
+                let after = [(header::RETRY_AFTER, wait.to_string())];
+                not_stored((StatusCode::TOO_MANY_REQUESTS, after, Json(error)))
+            }
             Self::Error(StatusCode::UNAUTHORIZED, error) => {
                 let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"callboard\"")];
                 not_stored((StatusCode::UNAUTHORIZED, challenge, Json(error)))
@@ -106,7 +123,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-async fn grant(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<TokenAnswer, Refusal> {
+async fn grant(
+    inner: &Inner,
+    headers: &HeaderMap,
+    body: &[u8],
+    origin: IpAddr,
+) -> Result<TokenAnswer, Refusal> {
     let form = read_form(headers, body)?;
     match form.grant_type.as_deref() {
         Some("client_credentials") => {}
@@ -118,12 +140,7 @@ async fn grant(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<TokenA
         }
     }
     let (id, secret) = credentials(headers, &form)?;
-    let unknown =
-        || Refusal::new("invalid_client", "the client is unknown or disabled, or its secret is wrong");
-    // Not from memory: a client that was just disabled gets no token.
-    let id = id.parse().map_err(|_| unknown())?;
-    let client = inner.store.client(&id).await.map_err(|error| Refusal::Problem(error.into()))?;
-    let client = client.filter(|client| client.enabled && client.knows(&secret)).ok_or_else(unknown)?;
+    let client = recognise(inner, &id, &secret, origin).await?;
     let scopes = match &form.scope {
         None => client.scopes,
         Some(text) => {
@@ -143,6 +160,44 @@ async fn grant(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<TokenA
         token_type: "bearer",
         expires_in: inner.tokens.seconds,
         scope: scopes.to_string(),
+    })
+}
+
+/// The client that has this id and secret.
+///
+/// Secrets are random, so no number of guesses gets near one. What is limited is
+/// what guessing costs here, and nobody is locked out by it: a right secret is
+/// taken however many wrong ones came before, unless its client was never heard
+/// of since the start and the address guesses at too many.
+async fn recognise(inner: &Inner, id: &str, secret: &str, origin: IpAddr) -> Result<Client, Refusal> {
+    let guesses = &inner.guesses;
+    let id: Option<ClientId> = id.parse().ok();
+    let by_address = guesses.secrets.wait(&origin);
+    let by_client = id.clone().and_then(|id| guesses.clients.wait(&(id, origin)));
+    let client = match &id {
+        Some(id) if by_address.or(by_client).is_none() => {
+            // Not from memory: a client that was just disabled gets no token.
+            inner.store.client(id).await.map_err(|error| Refusal::Problem(error.into()))?
+        }
+        // From memory: these may come as fast as they can.
+        Some(id) if by_address.is_none() || inner.directory.is_proven(id) => {
+            let client = inner.directory.client(id).await.map_err(|error| Refusal::Problem(error.into()))?;
+            client.map(|client| Client::clone(&client))
+        }
+        _ => None,
+    };
+    if let Some(client) = client.filter(|client| client.enabled && client.knows(secret)) {
+        inner.directory.prove(&client.id);
+        return Ok(client);
+    }
+    guesses.secrets.record(origin);
+    if let Some(id) = id {
+        guesses.clients.record((id, origin));
+    }
+    let detail = "the client is unknown or disabled, or its secret is wrong";
+    Err(match by_address.max(by_client) {
+        Some(wait) => Refusal::SlowDown(wait),
+        None => Refusal::new("invalid_client", detail),
     })
 }
 

@@ -3,14 +3,12 @@
 //! cookies, so that no other site can use a session for it.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, middleware};
@@ -19,8 +17,8 @@ use callboard_domain::portal::PortalLink;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use super::auth::address;
 use super::links::Links;
+use super::peer::Peer;
 use super::problem::Problem;
 use super::state::State;
 
@@ -82,20 +80,9 @@ fn form_token(session: &str) -> String {
     })
 }
 
-/// The connection's address, if it is known.
-struct CallerAddress(Option<IpAddr>);
-
-impl FromRequestParts<State> for CallerAddress {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Self::Rejection> {
-        Ok(Self(address(parts)))
-    }
-}
-
 async fn open(
     Shared(state): Shared<State>,
-    CallerAddress(address): CallerAddress,
+    peer: Peer,
     links: Links,
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
@@ -104,7 +91,8 @@ async fn open(
     let session = random_token("cbx_", &mut **inner.rng.lock());
     // The database compares digests: what differs early in them tells nothing of the
     // token.
-    let opened = inner.store.open_portal_link(digest(&token), digest(&session), address, now).await?;
+    let opened =
+        inner.store.open_portal_link(digest(&token), digest(&session), Some(peer.address), now).await?;
     let Some(link) = opened else {
         let text = "<h1>This link opens nothing</h1>\n<p>It has expired, was revoked, or is not complete. \
             Ask whoever sent it for a new one.</p>";

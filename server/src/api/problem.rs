@@ -73,6 +73,7 @@ impl Problem {
             StatusCode::NOT_FOUND => "not-found",
             StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
             StatusCode::NOT_ACCEPTABLE => "not-acceptable",
+            StatusCode::REQUEST_TIMEOUT => "too-slow",
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => "conflict",
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
@@ -193,6 +194,24 @@ impl Problem {
         let fault = InputFault { pointer: Some(pointer.to_owned()), parameter: None, detail };
         let detail = "an id is taken by another event; nothing was recorded";
         Self::new(StatusCode::CONFLICT, detail).with_errors(vec![fault])
+    }
+
+    /// Not now, but after so many seconds.
+    pub fn too_many(detail: &str, wait: u64) -> Self {
+        let header = Some((header::RETRY_AFTER, wait.to_string()));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(header)
+    }
+
+    /// The request did not come to an end, so nothing can follow it.
+    pub fn too_slow(detail: impl Into<String>) -> Self {
+        let header = Some((header::CONNECTION, "close".to_owned()));
+        Self::new(StatusCode::REQUEST_TIMEOUT, detail).with_header(header)
+    }
+
+    /// Somebody else has to be asked who this is, and can't be.
+    pub fn issuer_unavailable(detail: String) -> Self {
+        let header = Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()));
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header)
     }
 
     fn unavailable() -> Self {

@@ -1,6 +1,8 @@
 //! Reads bodies, paths and queries, and tells what is wrong with them as a
 //! problem.
 
+use std::error::Error;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -10,9 +12,9 @@ use callboard_domain::delivery::State as DeliveryState;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
-use super::MAX_BODY;
 use super::problem::Problem;
 use super::state::State;
+use super::upload::Broken;
 
 /// The text of a JSON body.
 #[derive(Debug)]
@@ -40,9 +42,9 @@ impl JsonText {
 impl FromRequest<State> for JsonText {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &State) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let lines = is_lines(request.headers())?;
-        let text = String::from_utf8(body(request.into_body()).await?.into())
+        let text = String::from_utf8(body(request.into_body(), state).await?.into())
             .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
         Ok(Self { text, lines })
     }
@@ -57,7 +59,7 @@ impl FromRequest<State> for OptionalJson {
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let (parts, sent) = request.into_parts();
-        let sent = body(sent).await?;
+        let sent = body(sent, state).await?;
         if [&b""[..], b"null"].contains(&sent.trim_ascii()) {
             return Ok(Self(None));
         }
@@ -81,16 +83,30 @@ fn is_lines(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
-/// The bytes of a body, up to [`MAX_BODY`].
-pub async fn body(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, MAX_BODY).collect().await {
+/// The bytes of a body, up to what the settings say.
+pub async fn body(body: Body, state: &State) -> Result<Bytes, Problem> {
+    body_up_to(body, state.inner.options.body_limit()).await
+}
+
+/// The bytes of a body, up to `most`.
+pub async fn body_up_to(body: Body, most: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {MAX_BODY} bytes; send it in parts"),
+            format!("the body is larger than {most} bytes; send it in parts"),
         )),
-        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body ended before it was complete")),
+        Err(error) => Err(broken(&*error)),
     }
+}
+
+/// Why a body could not be read, as a problem.
+pub fn broken(error: &(dyn Error + 'static)) -> Problem {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    if let Some(Broken::TooSlow(time)) = causes.find_map(|error| error.downcast_ref()) {
+        return Problem::too_slow(format!("the body was not there within {time:?}; send it in parts"));
+    }
+    Problem::new(StatusCode::BAD_REQUEST, "the body ended before it was complete")
 }
 
 /// The parameters of a query.

@@ -1,22 +1,30 @@
 //! Accepts connections and answers requests until it is told to stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::patience::Patient;
+use super::connections::{Connections, Full, Place};
+use super::patience::{Answer, Course, Patience, Patient};
+use super::peer::Near;
+use super::tls::Certificate;
+use super::upload::Upload;
 use super::{State, router};
-
-/// How long a client may take to send the headers of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::config::{Limits, seconds};
 
 /// How long requests under way may take after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -25,20 +33,58 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// has no file handle left.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The other end of the connection that a request came by.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PeerAddress(pub(super) SocketAddr);
+/// How often it is logged at most that connections are refused.
+const TOLD: Duration = Duration::from_mins(1);
 
 /// Tells answers that would go on for ever that the program stops.
 #[derive(Debug, Clone)]
 pub(super) struct Stopping(pub(super) CancellationToken);
+
+/// What all connections share.
+struct Entrance {
+    router: TowerToHyperService<Router>,
+    limits: Limits,
+    patience: Patience,
+    /// Where TLS is spoken.
+    certificate: Option<Arc<Certificate>>,
+    stop: CancellationToken,
+}
 
 /// Serves until `stop` is cancelled, then answers what it has.
 ///
 /// # Errors
 /// None at present; a listener that fails is tried again.
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> std::io::Result<()> {
+    let options = &state.inner.options;
+    let limits = options.limits.clone();
+    let places =
+        Connections::new(limits.max_connections, limits.max_connections_per_address, options.proxies.clone());
+    let certificate = options.certificate.clone();
+    if let Some(certificate) = &certificate {
+        let every = options.certificate_looked_at;
+        tokio::spawn(Arc::clone(certificate).follow(every, stop.clone()));
+    }
+    let mut refusals = Refusals::new(&state);
+    if let Some(issuer) = &state.inner.issuer {
+        // So that the first token need not wait for it.
+        tokio::spawn(Arc::clone(&issuer.keys).begin());
+    }
+    let quota = (state.clone(), stop.clone());
+    tokio::spawn(async move {
+        let (state, stop) = quota;
+        if let Some(quota) = &state.inner.quota {
+            quota.follow(&*state.inner.store, stop).await;
+        }
+    });
+    let patience = Patience {
+        idle: seconds(limits.idle_seconds),
+        headers: seconds(limits.header_seconds),
+        stall: seconds(limits.stall_seconds),
+        answer: seconds(limits.answer_seconds),
+    };
     let router = router(state).layer(Extension(Stopping(stop.clone())));
+    let router = TowerToHyperService::new(router);
+    let entrance = Arc::new(Entrance { router, limits, patience, certificate, stop: stop.clone() });
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -46,9 +92,12 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn(connection((stream, peer), router.clone(), stop.clone()));
-            }
+            Ok((stream, address)) => match places.admit(address.ip()) {
+                Ok(place) => {
+                    connections.spawn(Arc::clone(&entrance).welcome(stream, address, place));
+                }
+                Err(full) => refusals.refuse(&stream, address, full),
+            },
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(PAUSE).await;
@@ -63,28 +112,95 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
     Ok(())
 }
 
-async fn connection((stream, peer): (TcpStream, SocketAddr), router: Router, stop: CancellationToken) {
-    // Answers are small and single: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let router = TowerToHyperService::new(router);
-    let from_peer = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        router.call(request)
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(Patient::new(stream)), from_peer);
-    let mut served = std::pin::pin!(served);
-    tokio::select! {
-        ended = served.as_mut() => return note(ended),
-        () = stop.cancelled() => served.as_mut().graceful_shutdown(),
+impl Entrance {
+    async fn welcome(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
+        // Answers are small and single: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let near = Near { address: address.ip(), tls: self.certificate.is_some() };
+        match &self.certificate {
+            None => self.connection(stream, near).await,
+            Some(certificate) => {
+                let shaken = tokio::select! {
+                    shaken = tokio::time::timeout(self.patience.headers, certificate.acceptor().accept(stream)) => shaken,
+                    () = self.stop.cancelled() => return,
+                };
+                match shaken {
+                    Ok(Ok(stream)) => self.connection(stream, near).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a client's TLS handshake failed"),
+                    Err(_) => tracing::debug!("a client's TLS handshake took too long"),
+                }
+            }
+        }
+        drop(place);
     }
-    note(served.await);
+
+    async fn connection<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, near: Near) {
+        let course = Arc::new(Course::new());
+        let stream = Patient::new(stream, Arc::clone(&course), self.patience);
+        let body_time = seconds(self.limits.body_seconds);
+        let service = service_fn(move |request: Request<Incoming>| {
+            course.begin();
+            let mut request = request.map(|body| Upload::new(body, body_time));
+            request.extensions_mut().insert(near);
+            let (answering, course) = (self.router.call(request), Arc::clone(&course));
+            async move {
+                let response: Response = answering.await?;
+                if goes_on(&response) {
+                    course.goes_on();
+                }
+                Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, course }))
+            }
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // The stream's own patience is shorter. This makes the reader ask
+            // the stream again when an answer is done, so that it can begin.
+            .header_read_timeout(self.patience.idle + self.patience.headers + self.patience.answer)
+            .max_buf_size(self.limits.header_kib * 1024)
+            .max_headers(self.limits.max_headers)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut served = std::pin::pin!(served);
+        tokio::select! {
+            ended = served.as_mut() => return note(ended),
+            () = self.stop.cancelled() => served.as_mut().graceful_shutdown(),
+        }
+        note(served.await);
+    }
+}
+
+/// Whether an answer goes on for as long as its client listens.
+fn goes_on(response: &Response) -> bool {
+    let stream = HeaderValue::from_static("text/event-stream");
+    response.headers().get(header::CONTENT_TYPE) == Some(&stream)
 }
 
 fn note(ended: Result<(), hyper::Error>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a client's connection ended early");
+    }
+}
+
+/// Tells those for whom there is no place, and now and then the operator.
+struct Refusals {
+    state: State,
+    told: Option<Duration>,
+}
+
+impl Refusals {
+    fn new(state: &State) -> Self {
+        Self { state: state.clone(), told: None }
+    }
+
+    fn refuse(&mut self, stream: &TcpStream, address: SocketAddr, full: Full) {
+        // A new connection has room for so little; who does not get it, or expects
+        // TLS, sees that the connection is closed.
+        if self.state.inner.options.certificate.is_none() {
+            let _ = stream.try_write(full.answer());
+        }
+        let now = self.state.inner.clock.elapsed();
+        if self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD) {
+            self.told = Some(now);
+            tracing::warn!(%address, ?full, "connections are refused; see limits.max_connections");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! What requests are answered with. Its parts are reached only through the
 //! extractors of `auth`, which check the scope first.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_domain::clock::Clock;
+use callboard_domain::id::ClientId;
 use callboard_domain::store::{Result, Store};
 use callboard_engine::Engine;
 use parking_lot::Mutex;
@@ -12,7 +14,13 @@ use rand::Rng;
 
 use super::admin::AdminToken;
 use super::directory::Directory;
+use super::failures::Failures;
+use super::oidc::Issuer;
+use super::peer::Proxies;
+use super::quota::Quota;
+use super::tls::Certificate;
 use super::token::Tokens;
+use crate::config::{Limits, Oidc};
 use crate::source::Watch;
 
 /// Shared by all requests.
@@ -30,7 +38,22 @@ pub(super) struct Inner {
     pub(super) admin: AdminToken,
     pub(super) tokens: Tokens,
     pub(super) directory: Directory,
+    /// Whose tokens are taken beside our own.
+    pub(super) issuer: Option<Issuer>,
+    pub(super) guesses: Guesses,
+    /// `None` where tenants may publish as fast as they like.
+    pub(super) quota: Option<Quota>,
     pub(super) options: Options,
+}
+
+/// Who has failed to show who they are.
+pub(super) struct Guesses {
+    /// Wrong secrets of a client, by where they came from.
+    pub(super) clients: Failures<(ClientId, IpAddr)>,
+    /// Wrong secrets of anybody.
+    pub(super) secrets: Failures<IpAddr>,
+    /// Wrong bearer tokens.
+    pub(super) tokens: Failures<IpAddr>,
 }
 
 /// What can be set.
@@ -46,12 +69,29 @@ pub struct Options {
     /// Where the program itself listens, as a URL: for a request that does not
     /// say where it was sent to.
     pub own_url: String,
+    /// Whose word counts for whom a request is from.
+    pub proxies: Proxies,
+    /// Whose tokens are taken beside our own.
+    pub oidc: Oidc,
+    /// What one client may take.
+    pub limits: Limits,
+    /// What is shown to clients, where TLS is spoken.
+    pub certificate: Option<Arc<Certificate>>,
+    /// How often it is looked at for changes.
+    pub certificate_looked_at: Duration,
     /// Whether viagogo-style clients must come by HTTPS.
     pub viagogo_requires_https: bool,
     /// Whether viagogo-style clients must say who they are.
     pub viagogo_requires_user_agent: bool,
     /// How the source of events in NATS is, where there is one.
     pub nats: Option<Watch>,
+}
+
+impl Options {
+    /// The largest body of a request, in bytes.
+    pub(super) const fn body_limit(&self) -> usize {
+        self.limits.body_mib * 1024 * 1024
+    }
 }
 
 impl State {
@@ -72,7 +112,18 @@ impl State {
         let (key, _) = store.deployment_value("token_key", fresh).await?;
         let directory = Directory::new(Arc::clone(&store), Arc::clone(&clock));
         let tokens = Tokens::new(&key, options.token_seconds);
+        let limits = &options.limits;
+        let guesses = Guesses {
+            clients: Failures::new(limits.client_failures_per_minute, Arc::clone(&clock)),
+            secrets: Failures::new(limits.address_failures_per_minute, Arc::clone(&clock)),
+            tokens: Failures::new(limits.token_failures_per_minute, Arc::clone(&clock)),
+        };
+        let (rate, burst) = (limits.publish_events_per_second, limits.publish_burst_events);
+        let quota = Quota::new(rate, burst, Arc::clone(&clock));
+        let issuer = Issuer::new(&options.oidc, Arc::clone(&clock));
         let rng = Mutex::new(rng);
-        Ok(Self { inner: Arc::new(Inner { store, engine, clock, rng, admin, tokens, directory, options }) })
+        let inner =
+            Inner { store, engine, clock, rng, admin, tokens, directory, issuer, guesses, quota, options };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }

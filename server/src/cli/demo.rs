@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::remote::Remote;
 use super::temporary::TemporaryFolder;
 use super::{Failure, Outcome, ServerArguments, block_on, clock, say};
-use crate::config::{Hidden, Settings, Source};
+use crate::config::{Hidden, Settings, Source, Tls};
 use crate::receiver::{self, Behaviour, Received};
 use crate::{app, shutdown, telemetry};
 
@@ -102,6 +102,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let token =
         settings.admin_token.get_or_insert_with(|| Hidden("callboard-demo-token".to_owned())).0.clone();
     settings.egress.allow.push(ipnet::IpNet::from(std::net::IpAddr::from([127, 0, 0, 1])));
+    // It is for this machine, and what it shows can be called as it is.
+    settings.tls = Tls::default();
     block_on(watch(settings, token, arguments.exit_after_delivered))
 }
 

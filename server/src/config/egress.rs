@@ -84,7 +84,7 @@ impl Egress {
 }
 
 /// What can stand in a list.
-trait Element: FromStr {
+pub(super) trait Element: FromStr {
     /// What it is, for who wrote something else.
     const WHAT: &str;
 
@@ -107,7 +107,9 @@ impl Element for u16 {
 }
 
 /// A list, or one text with commas.
-fn list<'de, T: Element, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn list<'de, T: Element, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     use serde::de::Error;
 
     struct Elements<T>(std::marker::PhantomData<T>);

@@ -64,6 +64,14 @@ fn a_wrong_value_is_named_with_its_source() {
     );
     assert!(message(&[("CALLBOARD_EGRESS_ALLOW", "localhost")]).contains("is no network"));
     assert!(message(&[("CALLBOARD_ADMIN_TOKEN", "short")]).contains("at least 16"));
+    for blank in ["", " ", "                    ", "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t", "              short "]
+    {
+        let message = message(&[("CALLBOARD_ADMIN_TOKEN", blank)]);
+        assert!(message.starts_with("admin_token ") && message.contains("at least 16"), "{message}");
+    }
+    for unsendable in [" 0123456789abcdef", "0123456789abcdef\n", "0123456789abcd\u{e9}\u{e9}"] {
+        assert!(message(&[("CALLBOARD_ADMIN_TOKEN", unsendable)]).contains("visible characters"));
+    }
     assert!(message(&[("CALLBOARD_EGRESS_ALOW", "x")]).contains("is no setting"));
     assert!(message(&[("CALLBOARD_DATABASE", "mysql://x")]).contains("sqlite:"));
 }
@@ -172,4 +180,51 @@ fn a_source_that_could_not_work_is_refused() {
     }
     assert!(load_from(&good[1..]).expect_err("no URL").to_string().contains("source.nats.url"));
     assert!(load_from(&good[..1]).expect_err("no stream").to_string().contains("source.nats.stream"));
+}
+
+#[test]
+fn what_lets_others_in_is_checked() {
+    let good = [
+        ("CALLBOARD_OIDC_ISSUER", "https://login.example/realms/tickets"),
+        ("CALLBOARD_OIDC_AUDIENCE", "callboard"),
+        ("CALLBOARD_OIDC_ALGORITHMS", "RS256, ES384"),
+        ("CALLBOARD_HTTP_TRUSTED_PROXIES", "10.0.0.1, fd00::/8"),
+        ("CALLBOARD_HTTP_FORWARDED_HEADER", "forwarded"),
+        ("CALLBOARD_TLS_CERTIFICATE_FILE", "c.pem"),
+        ("CALLBOARD_TLS_PRIVATE_KEY_FILE", "k.pem"),
+        ("CALLBOARD_VIAGOGO_REQUIRE_HTTPS", "true"),
+    ];
+    let with = |name: &str, value: Option<&str>| {
+        let kept = good.iter().filter(|(other, _)| *other != name).copied();
+        load_from(&kept.chain(value.map(|value| (name, value))).collect::<Vec<_>>())
+    };
+    let loaded = with("", None).expect("good settings");
+    assert_eq!(loaded.settings.oidc.algorithms, ["RS256", "ES384"]);
+    assert_eq!(loaded.settings.http.trusted_proxies.len(), 2);
+    assert!(with("CALLBOARD_OIDC_ISSUER", Some("http://127.0.0.1:8081")).is_ok(), "for a trial");
+    for (name, value, blamed) in [
+        ("OIDC_ISSUER", Some("http://login.example"), "oidc.issuer"),
+        ("OIDC_ISSUER", Some("login.example"), "oidc.issuer"),
+        ("OIDC_ISSUER", Some("https://login.example/?a=b"), "oidc.issuer"),
+        ("OIDC_ISSUER", None, "oidc.audience"),
+        ("OIDC_AUDIENCE", None, "oidc.audience"),
+        ("OIDC_AUDIENCE", Some(""), "oidc.audience"),
+        ("OIDC_ALGORITHMS", Some(""), "oidc.algorithms"),
+        ("OIDC_ALGORITHMS", Some("none"), "oidc.algorithms"),
+        ("OIDC_ALGORITHMS", Some("RS256,HS256"), "oidc.algorithms"),
+        ("OIDC_LEEWAY_SECONDS", Some("601"), "oidc.leeway_seconds"),
+        ("OIDC_TENANT_CLAIM", Some(""), "oidc.tenant_claim"),
+        ("TLS_CERTIFICATE_FILE", None, "tls.private_key_file"),
+        ("TLS_RELOAD_SECONDS", Some("0"), "tls.reload_seconds"),
+        ("HTTP_FORWARDED_HEADER", Some("via"), "http.forwarded_header"),
+        ("LIMITS_MAX_CONNECTIONS", Some("0"), "limits.max_connections"),
+        ("LIMITS_BODY_SECONDS", Some("NaN"), "limits.body_seconds"),
+        ("LIMITS_PUBLISH_EVENTS_PER_SECOND", Some("-1"), "limits.publish_events_per_second"),
+        ("LIMITS_CLIENT_FAILURES_PER_MINUTE", Some("0"), "limits.client_failures_per_minute"),
+    ] {
+        let message = with(&format!("CALLBOARD_{name}"), value).expect_err(blamed).to_string();
+        assert!(message.starts_with(&format!("{blamed} (from ")), "{message}");
+    }
+    let alone = load_from(&[("CALLBOARD_VIAGOGO_REQUIRE_HTTPS", "true")]).expect_err("nobody could come");
+    assert!(alone.to_string().starts_with("viagogo.require_https "), "{alone}");
 }

@@ -220,6 +220,72 @@ fn refusals_of_the_token_endpoint_follow_the_rfc() {
 }
 
 #[test]
+fn who_tries_too_many_secrets_has_to_wait_and_locks_nobody_out() {
+    let house = Harness::at_rest_configured(|settings| {
+        settings.limits.client_failures_per_minute = 3;
+        settings.limits.address_failures_per_minute = 10;
+        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    });
+    let (id, secret) = house.operator().make_client(&["read:events"]);
+    let (fresh, fresh_secret) = house.operator().make_client(&["read:events"]);
+    let from = |address: &str| house.nobody().with("x-forwarded-for", address);
+    let ask = |address: &str, id: &str, secret: &str| {
+        let form = format!("{GRANT}&client_id={id}&client_secret={secret}");
+        from(address).form("/oauth2/token", &form)
+    };
+    for _ in 0..3 {
+        ask("192.0.2.1", &id, "wrong").is(401);
+    }
+    let refused = ask("192.0.2.1", &id, "wrong");
+    assert_eq!(refused.header("retry-after"), "20");
+    assert_eq!(refused.header("cache-control"), "no-store");
+    assert_eq!(refused.is(429)["error"], "slow_down");
+    // The client itself is let in, from there as from elsewhere; elsewhere a
+    // wrong secret is just wrong.
+    ask("192.0.2.1", &id, &secret).is(200);
+    ask("192.0.2.2", &id, &secret).is(200);
+    ask("192.0.2.2", &id, "wrong").is(401);
+    // Many ids from one address.
+    for number in 0..20 {
+        ask("192.0.2.1", &format!("nobody-{number}"), "wrong");
+    }
+    ask("192.0.2.1", "nobody", "wrong").is(429);
+    ask("192.0.2.1", &id, &secret).is(200);
+    // One that was never heard of can't be told from them, until they end.
+    ask("192.0.2.1", &fresh, &fresh_secret).is(429);
+    ask("192.0.2.2", &fresh, &fresh_secret).is(200);
+    ask("192.0.2.1", &fresh, &fresh_secret).is(200);
+    house.advance(Duration::from_mins(1));
+    ask("192.0.2.1", &id, "wrong").is(401);
+}
+
+#[test]
+fn who_tries_too_many_tokens_has_to_wait_and_locks_nobody_out() {
+    let house = Harness::at_rest_configured(|settings| {
+        settings.limits.token_failures_per_minute = 6;
+        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    });
+    let client = house.client("acme", &["read:events"]).with("x-forwarded-for", "2001:db8::1");
+    let wrong = house.nobody().bearer("wrong").with("x-forwarded-for", "2001:db8::2");
+    for _ in 0..6 {
+        wrong.get("/v1/events").problem(401, "unauthenticated");
+    }
+    let refused = wrong.get("/v1/events");
+    assert_eq!(refused.header("retry-after"), "10");
+    refused.problem(429, "too-many");
+    wrong.get("/viagogo/v2/webhooks").viagogo_error(429, "too_many");
+    // Who sends none has not failed.
+    house.nobody().with("x-forwarded-for", "2001:db8::2").get("/v1/events").problem(401, "unauthenticated");
+    // A client's token can't be guessed, so it is looked at.
+    client.get("/v1/events").is(200);
+    // The operator's is short enough to be guessed, so it is not.
+    house.operator().with("x-forwarded-for", "2001:db8::3").get("/v1/events").problem(429, "too-many");
+    house.operator().with("x-forwarded-for", "2001:db8:1::1").get("/v1/events").is(200);
+    house.advance(Duration::from_mins(1));
+    house.operator().with("x-forwarded-for", "2001:db8::3").get("/v1/events").is(200);
+}
+
+#[test]
 fn tokens_expire() {
     let house = Harness::at_rest();
     let client = house.client("acme", &["read:events"]);

@@ -21,6 +21,7 @@ mod load;
 mod obeyed;
 mod paced;
 mod paused;
+mod revoked;
 
 /// How long a lease runs, and how often others look for leases that have passed.
 const LEASE: Duration = Duration::from_secs(15);

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
 
+use std::time::Duration;
+
 use callboard_domain::signing::verify_ed25519;
 use serde_json::{Value, json};
 
@@ -302,4 +304,41 @@ fn every_example_of_the_catalogue_can_be_published() {
     }
     nobody.get("/v1/event-types/ticket.sold").problem(404, "not-found");
     nobody.get("/v1/event-types/custom.type").problem(404, "not-found");
+}
+
+#[test]
+fn a_tenant_that_publishes_too_fast_has_to_wait() {
+    let house = Harness::at_rest_configured(|settings| {
+        settings.limits.publish_events_per_second = 2.0;
+        settings.limits.publish_burst_events = 10;
+    });
+    let operator = house.operator();
+    let batch = |name: &str, count: usize| -> Value {
+        (0..count)
+            .map(|number| json!({"id": format!("{name}-{number}"), "type": "x.y", "subject": {"id": "1"}}))
+            .collect()
+    };
+    operator.post("/v1/events", &batch("one", 8)).is(202);
+    let refused = operator.post("/v1/events", &batch("two", 4));
+    assert_eq!(refused.header("retry-after"), "1");
+    refused.problem(429, "too-many");
+    operator.get("/v1/events/two-0").problem(404, "not-found");
+    operator.tenant("other").post("/v1/events", &batch("one", 10)).is(202);
+    // What is refused for another reason costs nothing.
+    let mut conflict = batch("one", 2);
+    conflict[0]["type"] = "other.type".into();
+    for _ in 0..5 {
+        operator.post("/v1/events", &conflict).problem(409, "conflict");
+    }
+    operator.post("/v1/events", &batch("three", 2)).is(202);
+    // More than there is ever room for waits until there is room for all that
+    // can be, and those behind it wait for it.
+    operator.post("/v1/events", &batch("large", 100)).problem(429, "too-many");
+    house.advance(Duration::from_secs(5));
+    operator.post("/v1/events", &batch("large", 100)).is(202);
+    let refused = operator.post("/v1/events", &batch("four", 1));
+    assert_eq!(refused.header("retry-after"), "46");
+    refused.problem(429, "too-many");
+    house.advance(Duration::from_secs(46));
+    operator.post("/v1/events", &batch("four", 1)).is(202);
 }

@@ -89,9 +89,14 @@ impl Harness {
 
     /// The program by a clock that only the test moves.
     pub(crate) fn at_rest() -> Self {
+        Self::at_rest_configured(|_| {})
+    }
+
+    /// Like [`Self::at_rest`], with other settings.
+    pub(crate) fn at_rest_configured(change: impl FnOnce(&mut Settings)) -> Self {
         let start = "2026-11-21T19:00:00Z".parse().expect("a time");
         let clock = Arc::new(ManualClock::new(start));
-        Self::build(Arc::clone(&clock) as Arc<dyn Clock>, Some(clock), |_| {})
+        Self::build(Arc::clone(&clock) as Arc<dyn Clock>, Some(clock), change)
     }
 
     fn build(

@@ -269,11 +269,14 @@ fn answers_come_in_the_form_that_the_client_accepts() {
 fn the_platforms_demands_on_clients_can_be_made() {
     let house = Harness::configured(|settings| {
         settings.viagogo.require_https = true;
+        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
         settings.viagogo.require_user_agent = true;
         settings.public_url = Some("https://callboard.example/base/".to_owned());
     });
     let partner = house.client("acme", &["read:webhooks"]);
     partner.get(HOOKS).viagogo_error(400, "https_required");
+    partner.with("forwarded", "proto=https").get(HOOKS).viagogo_error(400, "https_required");
+    partner.with("x-forwarded-proto", "https, http").get(HOOKS).viagogo_error(400, "https_required");
     let by_https = partner.with("x-forwarded-proto", "https");
     by_https.get(HOOKS).viagogo_error(400, "user_agent_required");
     let listed = by_https.with("user-agent", "Partner/1").get(HOOKS).is(200);
@@ -281,6 +284,19 @@ fn the_platforms_demands_on_clients_can_be_made() {
     assert_eq!(listed["_links"]["self"]["href"], own);
     // The native routes are not the platform's.
     partner.get("/v1/webhooks").is(200);
+}
+
+#[test]
+fn who_is_no_trusted_proxy_can_not_claim_to_come_by_https() {
+    let house = Harness::configured(|settings| {
+        settings.viagogo.require_https = true;
+        settings.http.trusted_proxies = vec!["192.0.2.1/32".parse().expect("a network")];
+    });
+    let partner = house.client("acme", &["read:webhooks"]);
+    for header in ["x-forwarded-proto", "forwarded", "x-forwarded-for"] {
+        let claim = partner.with("x-forwarded-for", "192.0.2.1").with(header, "https");
+        claim.get(HOOKS).viagogo_error(400, "https_required");
+    }
 }
 
 #[test]

@@ -126,8 +126,9 @@ impl From<Published> for PublishedView {
         (status = 401, description = "No valid token", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The scope `write:events` is missing", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "An id is taken by another event; nothing was recorded", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "More than 10 MiB, 1,000 events, or 256 KiB an event", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "More than 10 MiB (or `limits.body_mib`), 1,000 events, or 256 KiB an event", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor NDJSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The tenant publishes faster than it may; nothing was recorded, try again after `Retry-After` seconds", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The database can't be written; try again after `Retry-After` seconds", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -139,13 +140,17 @@ pub(in crate::api) async fn publish(
     let events =
         read_events(&body.text, body.lines, now, &mut || access.with_rng(|rng| EventId::generate(now, rng)))
             .map_err(Problem::faults)?;
+    let count = events.len();
+    access.take_from_quota(count)?;
     let single = !body.lines && !body.text.trim_start().starts_with('[');
-    let mut published =
-        access.engine().publish(access.tenant.key, events).await.map_err(|error| match error {
+    let mut published = access.engine().publish(access.tenant.key, events).await.map_err(|error| {
+        access.put_back_into_quota(count);
+        match error {
             // The pointer of a single event does not start with an index.
             callboard_domain::store::RecordError::Conflict(_) if single => Problem::conflict_of("/id"),
             error => error.into(),
-        })?;
+        }
+    })?;
     let answer = match published.pop() {
         Some(only) if single => PublishedAnswer::One(only.into()),
         last => {

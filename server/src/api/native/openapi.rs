@@ -74,8 +74,8 @@ impl Modify for Security {
 }
 
 /// Adds what is the same for each route of a kind, and would only be noise if
-/// each said it itself: the answers to a missing token or scope, to a wrong
-/// parameter, and to a database that can't be used.
+/// each said it itself: the answers to a missing token or scope, to too many
+/// wrong tokens, to a wrong parameter, and to a database that can't be used.
 pub(in crate::api) fn complete(document: &mut Whole) {
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
@@ -83,6 +83,9 @@ pub(in crate::api) fn complete(document: &mut Whole) {
             if operation.security.is_none() {
                 answer(operation, "401", "No valid token", form);
                 answer(operation, "403", "The token does not allow this", form);
+                let too_many =
+                    "Too many wrong tokens came from this address; try again after `Retry-After` seconds";
+                answer(operation, "429", too_many, form);
             }
             let parameters = operation.parameters.iter().flatten();
             // There a wrong parameter is 422, which the routes say themselves.

@@ -80,7 +80,8 @@ pub struct StreamQuery {
 /// the log: send it back as `Last-Event-ID` to go on behind it, as far as
 /// retention has kept what follows. A bare `id` comes at least every
 /// 15 seconds. Who reads nothing for 20 seconds is disconnected; nobody stays
-/// longer than a token is valid. Connect again, and nothing is missed.
+/// longer than a token is valid, or its client is enabled. Connect again, and
+/// nothing is missed.
 #[utoipa::path(
     get, path = "/v1/stream", operation_id = "stream_events", tag = "events",
     params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "The `id` after which to go on")),
@@ -117,6 +118,7 @@ pub(in crate::api) async fn listen(
             () = feed(stream, &frames) => {}
             () = frames.closed() => {}
             () = stop.cancelled() => {}
+            () = access.until_revoked() => {}
             () = tokio::time::sleep(lifetime) => {}
         }
     });

@@ -83,12 +83,14 @@ impl FromRequest<State> for Input {
             named.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let fields = match &*kind {
             "application/json" => {
-                let body = read::body(request.into_body()).await?;
+                let body = read::body(request.into_body(), state).await?;
                 let text = std::str::from_utf8(&body)
                     .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
                 Fields::from_json(text).map_err(Problem::faults)?
             }
-            "application/x-www-form-urlencoded" => Fields::from_form(&read::body(request.into_body()).await?),
+            "application/x-www-form-urlencoded" => {
+                Fields::from_form(&read::body(request.into_body(), state).await?)
+            }
             // What an array of fields becomes in PHP's curl.
             "multipart/form-data" => multipart(request, state).await?,
             _ => {
@@ -108,6 +110,10 @@ impl FromRequest<State> for Input {
 
 async fn multipart(request: Request, state: &State) -> Result<Fields, Problem> {
     let wrong = |error: MultipartError| {
+        let broken = read::broken(&error);
+        if broken.status() == StatusCode::REQUEST_TIMEOUT {
+            return broken;
+        }
         // It tells apart what is too large and what can't be read.
         Problem::new(error.status(), format!("the form can't be read: {error}"))
     };

@@ -2,17 +2,18 @@
 //! of answer it accepts, and what its errors look like.
 
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{CONTENT_TYPE, HAL, render};
+use crate::api::peer::Peer;
 use crate::api::problem::Problem;
 use crate::api::state::State;
 
 /// Checks a request, lets it be answered, and puts the answer into form.
 pub(super) async fn speak(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
-    let form = match check(&state, request.headers()) {
+    let form = match check(&state, &request) {
         Ok(form) => form,
         Err(problem) => return render(&problem.clone(), problem.into_response()),
     };
@@ -26,14 +27,15 @@ pub(super) async fn speak(Shared(state): Shared<State>, request: Request, next: 
     response
 }
 
-fn check(state: &State, headers: &HeaderMap) -> Result<&'static str, Problem> {
+fn check(state: &State, request: &Request) -> Result<&'static str, Problem> {
     let options = &state.inner.options;
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if options.viagogo_requires_https && !text("x-forwarded-proto").eq_ignore_ascii_case("https") {
+    let headers = request.headers();
+    if options.viagogo_requires_https && !Peer::of(state, request.extensions(), headers).https {
         let detail = "send requests by HTTPS";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail).of_kind("https-required"));
     }
-    if options.viagogo_requires_user_agent && text("user-agent").trim().is_empty() {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if options.viagogo_requires_user_agent && agent.trim().is_empty() {
         let detail = "say who you are in the header User-Agent";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail).of_kind("user-agent-required"));
     }
