@@ -9,7 +9,7 @@ use callboard_domain::fault::{Fault, Faults};
 use callboard_domain::webhook::Settings;
 
 use crate::Engine;
-use crate::http::Endpoint;
+use crate::http::{Endpoint, Identity};
 
 impl Engine {
     /// Judges `settings` that are to take the place of `before`. What did not
@@ -29,6 +29,12 @@ impl Engine {
                 }
                 Err(unusable) => faults.member("url", unusable),
             }
+        }
+        if before.is_none_or(|before| before.client_certificate != settings.client_certificate)
+            && let Some(certificate) = &settings.client_certificate
+            && let Err(found) = Identity::read(certificate)
+        {
+            faults.within("client_certificate", |faults| faults.extend(found));
         }
         faults.finish(Some(()))
     }

@@ -21,6 +21,7 @@ mod answer;
 mod dial;
 mod endpoint;
 mod explain;
+mod identity;
 mod link;
 mod network;
 mod pool;
@@ -32,9 +33,11 @@ mod wire;
 
 pub use answer::{Answer, BODY_LIMIT};
 pub use endpoint::{BadUrl, Endpoint};
+pub use identity::Identity;
 pub use network::{Network, Stream};
 pub use proxy::Proxy;
 pub use resolve::{LookupFailure, Resolve, Resolver};
+pub use tls::read_roots;
 
 use crate::guard::Guard;
 use dial::Dialler;
@@ -47,7 +50,7 @@ use progress::Progress;
 pub struct ClientOptions {
     /// How long a connection is kept without use.
     pub idle_timeout: Duration,
-    /// Most idle connections kept to one scheme, host and port.
+    /// Most idle connections kept to one scheme, host and port, as one client.
     pub max_idle_per_origin: usize,
     /// Most idle connections kept in all.
     pub max_idle_total: usize,
@@ -141,7 +144,7 @@ impl Client {
         } = options;
         let limits = Limits { idle_timeout, per_origin: max_idle_per_origin, total: max_idle_total };
         let system_roots = system_roots.then(tls::system_roots).into_iter().flatten();
-        let tls = tls::connector(system_roots.chain(extra_roots), Arc::clone(&clock));
+        let tls = tls::Tls::new(system_roots.chain(extra_roots), Arc::clone(&clock));
         let dialler = Dialler { guard, resolver: resolver.start(), network, proxy, tls };
         Self { inner: Arc::new(Inner { dialler, pool: Pool::new(limits), clock, connect_timeout }) }
     }

@@ -4,11 +4,11 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantId, TenantKey, WebhookKey};
 use callboard_domain::signing::{Secret, Signatures};
-use callboard_domain::webhook::{Status, Webhook};
+use callboard_domain::webhook::{Settings, Status, Webhook};
 use callboard_domain::wire::Recipient;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::http::Endpoint;
+use crate::http::{Endpoint, Identity};
 
 /// Everything an attempt needs to know about its webhook.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Target {
         let valid: Vec<Secret> = webhook.valid_secrets(now).cloned().collect();
         let ends = webhook.secrets.iter().filter_map(|stored| stored.expires_at).filter(|end| *end > now);
         Self {
-            endpoint: Endpoint::parse(&webhook.settings.url).map_err(|error| error.to_string()),
+            endpoint: endpoint(&webhook.settings),
             headers: headers(&webhook),
             recipient: Recipient::new(&webhook, tenant, public_url),
             signatures: Signatures::new(&valid),
@@ -77,6 +77,16 @@ impl Target {
     pub fn hears(&self) -> bool {
         self.webhook.status != Status::Disabled
     }
+}
+
+/// Where settings have it posted, and as whom.
+fn endpoint(settings: &Settings) -> Result<Endpoint, String> {
+    let identity = settings.client_certificate.as_ref().map(Identity::read).transpose();
+    let identity = identity.map_err(|faults| {
+        let faults = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.detail));
+        format!("the client_certificate can't be used: {}", faults.collect::<Vec<_>>().join(", "))
+    })?;
+    Endpoint::new(&settings.url, identity).map_err(|error| error.to_string())
 }
 
 fn headers(webhook: &Webhook) -> HeaderMap {

@@ -42,6 +42,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The certificates of the settings can't be used.
+    #[error("egress.ca_file: {0}")]
+    Roots(String),
     /// The proxy of the settings is none.
     #[error("egress.proxy: {0}")]
     Proxy(BadUrl),
@@ -80,7 +83,8 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
     time::follow_once(&*store, &*clock).await?;
     let guard = Guard::with_rules(settings.egress.rules());
     let proxy = settings.egress.proxy().map_err(StartError::Proxy)?;
-    let client = ClientOptions { proxy, ..ClientOptions::default() };
+    let extra_roots = settings.egress.roots().map_err(StartError::Roots)?;
+    let client = ClientOptions { proxy, extra_roots, ..ClientOptions::default() };
     let client = Client::new(guard, client, Arc::clone(&clock));
     let options = callboard_engine::Options {
         lane_capacity: settings.delivery.lane_capacity,

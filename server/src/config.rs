@@ -41,12 +41,13 @@ const SECRETS: [&str; 7] = [
 ];
 
 /// Settings without a default, and what holds where they are not given.
-pub(crate) const OPTIONAL: [(&str, &str); 23] = [
+pub(crate) const OPTIONAL: [(&str, &str); 24] = [
     ("admin_token", "made on the first start"),
     ("encryption.keys", "those of encryption.key_file"),
     ("encryption.key_file", "callboard.key beside the database, made on the first start"),
     ("public_url", "where it listens"),
     ("egress.deny_ports", "what browsers refuse, and databases"),
+    ("egress.ca_file", "the system's certificates"),
     ("egress.proxy", "receivers are called at once"),
     ("egress.proxy_user", "none"),
     ("egress.proxy_password", "none"),

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::explain;
@@ -19,6 +18,7 @@ use super::network::{Network, Stream};
 use super::progress::{Progress, Stage};
 use super::proxy::Proxy;
 use super::resolve::Resolve;
+use super::tls::Tls;
 use super::wire::{Gauge, Socket, Wire};
 use super::{Endpoint, Fault};
 use crate::guard::Guard;
@@ -37,7 +37,7 @@ pub(super) struct Dialler {
     /// Through whom connections are made.
     pub(super) proxy: Option<Proxy>,
     /// The text says why there is no TLS.
-    pub(super) tls: Result<TlsConnector, String>,
+    pub(super) tls: Result<Tls, String>,
 }
 
 impl Dialler {
@@ -143,7 +143,8 @@ impl Dialler {
         progress: &mut Progress<'_>,
     ) -> Result<Wire, Fault> {
         let Some(name) = endpoint.server_name() else { return Ok(Wire::plain(socket)) };
-        let connector = self.tls.as_ref().map_err(|reason| explain::no_tls(reason))?;
+        let tls = self.tls.as_ref().map_err(|reason| explain::no_tls(reason))?;
+        let connector = tls.connector(endpoint.identity()).map_err(|reason| explain::no_tls(&reason))?;
         progress.enter(Stage::Tls);
         let secured = connector.connect(name.clone(), socket).await;
         secured.map(Wire::tls).map_err(|error| explain::handshake(endpoint, &error))

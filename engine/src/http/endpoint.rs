@@ -12,6 +12,8 @@ use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
+use super::identity::Identity;
+
 /// Headers that belong to the connection, not to the caller: a second length
 /// or a foreign host would let one request be read as two.
 const OWN_HEADERS: [HeaderName; 6] = [
@@ -33,7 +35,10 @@ struct Parts {
     tls: bool,
     host: Host<String>,
     port: u16,
-    /// Of scheme, host and port, so that the pool need not hash again.
+    /// As whom it is called. Belongs to the origin: a connection that was made
+    /// as one client must not carry what another sends.
+    identity: Option<Identity>,
+    /// Of scheme, host, port and identity, so that the pool need not hash again.
     origin: u64,
     target: Uri,
     host_header: HeaderValue,
@@ -49,6 +54,15 @@ impl Endpoint {
     /// When it is no absolute http or https URL that can be called, with the
     /// reason in a person's words.
     pub fn parse(url: &str) -> Result<Self, BadUrl> {
+        Self::new(url, None)
+    }
+
+    /// As [`Self::parse`], called as `identity` where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn new(url: &str, identity: Option<Identity>) -> Result<Self, BadUrl> {
         let parsed = Url::parse(url).map_err(|error| BadUrl(format!("is no absolute URL: {error}")))?;
         let tls = match parsed.scheme() {
             "https" => true,
@@ -73,8 +87,10 @@ impl Endpoint {
         let target = Uri::try_from(target)
             .map_err(|error| BadUrl(format!("has an unusable path or query: {error}")))?;
         let server_name = if tls { Some(server_name(&host)?) } else { None };
-        let origin = FixedState::default().hash_one((tls, &host, port));
-        Ok(Self { parts: Arc::new(Parts { tls, host, port, origin, target, host_header, server_name }) })
+        let shown = identity.as_ref().and_then(Identity::own);
+        let origin = FixedState::default().hash_one((tls, &host, port, shown));
+        let parts = Parts { tls, host, port, identity, origin, target, host_header, server_name };
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// The host and port as the `Host` header spells them.
@@ -96,6 +112,11 @@ impl Endpoint {
         self.parts.server_name.as_ref()
     }
 
+    /// As whom it is called.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.parts.identity.as_ref()
+    }
+
     /// Equal for equal origins, and rarely for others.
     pub(super) fn origin_hash(&self) -> u64 {
         self.parts.origin
@@ -108,7 +129,8 @@ impl Endpoint {
             || (one.origin == two.origin
                 && one.tls == two.tls
                 && one.port == two.port
-                && one.host == two.host)
+                && one.host == two.host
+                && one.identity == two.identity)
     }
 
     /// The request to send; its length is written by the connection.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::Cause;
-use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription as Alert, CertificateError};
 use url::Host;
 
 use super::progress::{Progress, Stage};
 use super::proxy::{Proxy, Refused};
 use super::resolve::LookupFailure;
+use super::tls::Unfit;
 use super::{Endpoint, Fault};
 use crate::guard::Refusal;
 
@@ -78,7 +79,7 @@ pub(super) fn no_tls(reason: &str) -> Fault {
 pub(super) fn handshake(endpoint: &Endpoint, error: &io::Error) -> Fault {
     let host = endpoint.host();
     if let Some(error) = inside::<rustls::Error>(error) {
-        return Fault::new(Cause::Tls, tls(host, error));
+        return Fault::new(Cause::Tls, tls(endpoint, error));
     }
     let message = match error.kind() {
         io::ErrorKind::UnexpectedEof => format!("{host} closed the connection during the TLS handshake"),
@@ -90,15 +91,14 @@ pub(super) fn handshake(endpoint: &Endpoint, error: &io::Error) -> Fault {
     Fault::new(Cause::Tls, message)
 }
 
-fn tls(host: &Host<String>, error: &rustls::Error) -> String {
+fn tls(endpoint: &Endpoint, error: &rustls::Error) -> String {
+    let host = endpoint.host();
     match error {
         rustls::Error::InvalidCertificate(fault) => certificate(host, fault),
         rustls::Error::InvalidMessage(_) => {
             format!("{host} does not speak TLS on this port; perhaps the address should begin with http://")
         }
-        rustls::Error::AlertReceived(alert) => {
-            format!("{host} refused the TLS handshake with the alert {alert:?}")
-        }
+        rustls::Error::AlertReceived(alert) => alerted(endpoint, *alert),
         rustls::Error::PeerIncompatible(_) => {
             format!("{host} and this server share no TLS version or cipher (1.2 or newer is needed): {error}")
         }
@@ -110,21 +110,37 @@ fn tls(host: &Host<String>, error: &rustls::Error) -> String {
 fn certificate(host: &Host<String>, fault: &CertificateError) -> String {
     match fault {
         CertificateError::Expired => format!("the certificate of {host} has expired"),
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("the certificate of {host} expired on {}", day(*not_after))
+        CertificateError::ExpiredContext { time, not_after } => {
+            let ago = days(time.as_secs().saturating_sub(not_after.as_secs()));
+            format!("the certificate of {host} expired {ago} ago ({})", moment(*not_after))
         }
         CertificateError::NotValidYet => format!("the certificate of {host} is not valid yet"),
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("the certificate of {host} is not valid before {}", day(*not_before))
+        CertificateError::NotValidYetContext { time, not_before } => {
+            let ahead = days(not_before.as_secs().saturating_sub(time.as_secs()));
+            format!(
+                "the certificate of {host} is not valid yet: it will be in {ahead} ({})",
+                moment(*not_before)
+            )
         }
         CertificateError::NotValidForName => format!("the certificate is for another name, not for {host}"),
         CertificateError::NotValidForNameContext { presented, .. } => {
             format!("the certificate is for {}, not for {host}", names(presented))
         }
         CertificateError::UnknownIssuer => format!(
-            "the certificate of {host} comes from an issuer that is not trusted: it is self-signed, \
-             or an intermediate certificate is missing"
+            "the certificate of {host} comes from an issuer that is not trusted: an intermediate certificate \
+             is missing there, or the issuer is a private one, which egress.ca_file can name"
         ),
+        CertificateError::Other(other) => match other.0.downcast_ref::<Unfit>() {
+            Some(Unfit::SelfSigned) => format!(
+                "the certificate of {host} is self-signed, so nobody vouches for it: have it issued by an \
+                 authority, or name it in egress.ca_file"
+            ),
+            Some(Unfit::Authority) => format!(
+                "the certificate of {host} is that of an authority (CA:TRUE), which no server may show as its \
+                 own: have one issued by it for the server"
+            ),
+            None => format!("the certificate of {host} is not acceptable: {}", other.0),
+        },
         CertificateError::BadSignature => {
             format!("the certificate of {host} was not signed by the issuer that it names")
         }
@@ -145,9 +161,47 @@ fn names(presented: &[String]) -> String {
     listed.join(", ")
 }
 
-fn day(time: UnixTime) -> String {
+/// What a receiver says about the client's side of a handshake.
+fn alerted(endpoint: &Endpoint, alert: Alert) -> String {
+    let host = endpoint.host();
+    let about_certificates = matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+    );
+    match (about_certificates, endpoint.identity()) {
+        (true, None) => {
+            format!(
+                "{host} asks for a client certificate (the alert {alert:?}); give one as client_certificate"
+            )
+        }
+        (true, Some(_)) => {
+            format!("{host} does not accept the client_certificate of this webhook: the alert {alert:?}")
+        }
+        (false, _) => format!("{host} refused the TLS handshake with the alert {alert:?}"),
+    }
+}
+
+/// A time in full, as timestamps are written everywhere.
+fn moment(time: UnixTime) -> String {
     let time = i64::try_from(time.as_secs()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| "an unknown day".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+    time.map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string())
+}
+
+/// Seconds as people count what is long: `3 days`, `1 hour`, `0 minutes`.
+fn days(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Why an exchange over a standing connection failed.
@@ -161,7 +215,7 @@ pub(super) fn exchange(endpoint: &Endpoint, error: &hyper::Error, progress: &Pro
         );
     }
     if let Some(error) = inside::<rustls::Error>(error) {
-        return Fault::new(Cause::Tls, tls(endpoint.host(), error));
+        return Fault::new(Cause::Tls, tls(endpoint, error));
     }
     if error.is_parse_too_large() {
         return headers_too_large();
@@ -288,6 +342,19 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_long_is_counted_in_days() {
+        for (seconds, text) in [
+            (59, "0 minutes"),
+            (60, "1 minute"),
+            (7_199, "1 hour"),
+            (86_400, "1 day"),
+            (3 * 86_400 + 5, "3 days"),
+        ] {
+            assert_eq!(days(seconds), text);
+        }
+    }
 
     #[test]
     fn durations_are_spoken() {

@@ -1,11 +1,13 @@
 //! What deliveries may call, and how they connect.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use callboard_engine::guard::Rules;
-use callboard_engine::http::{BadUrl, Proxy};
+use callboard_engine::http::{BadUrl, Proxy, read_roots};
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::Hidden;
@@ -25,6 +27,9 @@ pub struct Egress {
     pub deny_ports: Option<Vec<u16>>,
     /// Whether webhooks have to be called by https.
     pub require_https: bool,
+    /// A file of certificates to trust beside the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// The URL of a forward proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
@@ -62,6 +67,17 @@ impl Egress {
         self.proxy.as_ref().map(|url| Proxy::new(url, credentials)).transpose()
     }
 
+    /// The certificates that are trusted beside the system's.
+    ///
+    /// # Errors
+    /// When their file can't be read, or holds something else.
+    pub fn roots(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let Some(file) = &self.ca_file else { return Ok(Vec::new()) };
+        let pem =
+            std::fs::read(file).map_err(|error| format!("{} can't be read: {error}", file.display()))?;
+        read_roots(&pem).map_err(|fault| format!("{} {fault}", file.display()))
+    }
+
     /// What the types can't say.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let wrong = |name, right: &str| Err((name, format!("must be {right}")));
@@ -74,6 +90,9 @@ impl Egress {
         // RFC 7617: the password begins behind the first colon.
         if self.proxy_user.as_ref().is_some_and(|user| user.contains(':')) {
             return wrong("egress.proxy_user", "without a colon");
+        }
+        if let Err(fault) = self.roots() {
+            return Err(("egress.ca_file", fault));
         }
         if let Err(fault) = self.proxy() {
             let detail = format!("{fault}; write it as http://proxy.example:3128");

@@ -45,7 +45,7 @@ fn a_webhook_is_made_with_the_documented_defaults() {
         "filter": null,
         "retry": {"schedule_seconds": [5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0]},
         "ordering": "none", "collapse": "none", "rate_per_second": null, "max_in_flight": 16,
-        "timeout_seconds": 15.0, "headers": {}, "authorization_header": null, "signature": "hmac",
+        "timeout_seconds": 15.0, "headers": {}, "authorization_header": null, "client_certificate": null, "signature": "hmac",
         "enabled": true, "status": "active", "disabled_reason": null, "failing_since": null, "revision": 1,
         "created_at": "2026-11-21T19:00:00Z", "updated_at": "2026-11-21T19:00:00Z",
     });

@@ -7,7 +7,7 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{AttemptDetail, Cause, DeliverySummary, LoggedAttempt, State, StoredEvent};
 use callboard_domain::job::Job;
 use callboard_domain::store::StoreError;
-use callboard_domain::webhook::{MASK, Subscription, Webhook};
+use callboard_domain::webhook::{ClientCertificate, MASK, Subscription, Webhook};
 use callboard_domain::wire::Dialect;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -90,6 +90,8 @@ pub struct WebhookView {
     headers: BTreeMap<String, String>,
     /// Masked; sent back as it is, it stays as it was.
     authorization_header: Option<&'static str>,
+    /// By which certificate deliveries name themselves.
+    client_certificate: Option<ClientCertificateView>,
     /// `hmac` or `ed25519`.
     #[schema(example = "hmac")]
     signature: &'static str,
@@ -118,6 +120,25 @@ pub struct RetryView {
     /// and an empty list means one attempt.
     #[schema(max_items = 100, example = json!([5, 300, 1800]))]
     schedule_seconds: Vec<f64>,
+}
+
+/// A certificate for TLS client authentication.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ClientCertificate)]
+pub struct ClientCertificateView {
+    /// The chain as PEM, the client's own certificate first.
+    #[schema(example = "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----\n")]
+    certificate: String,
+    /// The private key of that certificate as PEM, without a passphrase. Shown
+    /// masked; sent back as it is, it stays as it was.
+    #[schema(example = "********")]
+    private_key: String,
+}
+
+impl ClientCertificateView {
+    fn new(certificate: &ClientCertificate) -> Self {
+        Self { certificate: certificate.certificate.clone(), private_key: MASK.to_owned() }
+    }
 }
 
 impl WebhookView {
@@ -165,6 +186,7 @@ impl WebhookView {
             timeout_seconds: settings.timeout.as_secs_f64(),
             headers: settings.headers.iter().cloned().collect(),
             authorization_header: settings.authorization_header.as_ref().map(|_| MASK),
+            client_certificate: settings.client_certificate.as_ref().map(ClientCertificateView::new),
             signature: match settings.signature {
                 Scheme::Hmac => "hmac",
                 Scheme::Ed25519 => "ed25519",
@@ -245,6 +267,9 @@ pub struct WebhookInput {
     /// The header `Authorization` of each delivery.
     #[schema(min_length = 1, max_length = 4096)]
     authorization_header: Option<String>,
+    /// By which certificate deliveries name themselves, where the receiver asks
+    /// for one; the URL has to be https.
+    client_certificate: Option<ClientCertificateView>,
     /// `hmac` if left out.
     #[schema(value_type = Option<SignatureWord>)]
     signature: Option<String>,
