@@ -94,7 +94,7 @@ fn read_chain(text: &str, faults: &mut Faults) -> Option<Vec<CertificateDer<'sta
 
 fn read_key(text: &str, faults: &mut Faults) -> Option<PrivateKeyDer<'static>> {
     match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
-        Ok(_) | Err(pem::Error::NoItemsFound) if text.contains("ENCRYPTED") => {
+        _ if text.contains("ENCRYPTED") => {
             faults.here("is encrypted; give it without a passphrase");
             None
         }

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -66,6 +68,8 @@ pub(crate) struct Received {
     /// Request line and headers.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// The certificate that the client showed.
+    pub(crate) client: Option<CertificateDer<'static>>,
 }
 
 /// A listening receiver; stops when dropped. Once its script is played it
@@ -90,6 +94,17 @@ impl Receiver {
 
     pub(crate) async fn start_tls(script: impl IntoIterator<Item = Act>, identity: Identity) -> Self {
         Self::bind("127.0.0.1:0", script, Some(identity.acceptor())).await
+    }
+
+    /// As [`Self::start_tls`], asking clients for a certificate that one of
+    /// `authorities` vouches for, which they may refuse to give unless it is
+    /// `required`.
+    pub(crate) async fn start_mutual(
+        identity: Identity,
+        authorities: &[CertificateDer<'static>],
+        required: bool,
+    ) -> Self {
+        Self::bind("127.0.0.1:0", [], Some(identity.asking(authorities, required))).await
     }
 
     pub(crate) async fn bind(
@@ -147,6 +162,11 @@ async fn accept(listener: TcpListener, stage: Arc<Stage>, tls: Option<TlsAccepto
 trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
     /// Makes the coming drop a reset.
     fn reset(&self);
+
+    /// The certificate that the client showed.
+    fn client(&self) -> Option<CertificateDer<'static>> {
+        None
+    }
 }
 
 impl Connection for TcpStream {
@@ -158,6 +178,11 @@ impl Connection for TcpStream {
 impl Connection for TlsStream<TcpStream> {
     fn reset(&self) {
         self.get_ref().0.reset();
+    }
+
+    fn client(&self) -> Option<CertificateDer<'static>> {
+        let shown = self.get_ref().1.peer_certificates()?;
+        shown.first().map(|own| own.clone().into_owned())
     }
 }
 
@@ -254,13 +279,15 @@ async fn read_request(stream: &mut impl Connection) -> io::Result<Option<Receive
             return Ok(None);
         }
     }
-    Ok(Some(Received { head, body }))
+    Ok(Some(Received { head, body, client: stream.client() }))
 }
 
 /// What a TLS receiver shows, and who vouches for it.
 pub(crate) struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    /// Its own certificate and its key, as PEM.
+    pub(crate) pem: (String, String),
     /// The root to trust for this identity to be trusted.
     pub(crate) root: CertificateDer<'static>,
 }
@@ -280,16 +307,50 @@ impl Identity {
         let mut leaf = rcgen::CertificateParams::new(names).unwrap();
         change(&mut leaf);
         let key = rcgen::KeyPair::generate().unwrap();
-        let chain = vec![leaf.signed_by(&key, &issuer).unwrap().der().clone()];
-        Self { chain, key: PrivateKeyDer::Pkcs8(key.serialize_der().into()), root: root_der }
+        Self::of(&leaf.signed_by(&key, &issuer).unwrap(), &key, Some(root_der))
+    }
+
+    /// A certificate for `name` that signed itself, after `change`.
+    pub(crate) fn self_signed(name: &str, change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
+        let mut leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut leaf);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self::of(&leaf.self_signed(&key).unwrap(), &key, None)
+    }
+
+    fn of(leaf: &rcgen::Certificate, key: &rcgen::KeyPair, root: Option<CertificateDer<'static>>) -> Self {
+        Self {
+            chain: vec![leaf.der().clone()],
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            pem: (leaf.pem(), key.serialize_pem()),
+            root: root.unwrap_or_else(|| leaf.der().clone()),
+        }
+    }
+
+    /// Its own certificate.
+    pub(crate) fn own(&self) -> CertificateDer<'static> {
+        self.chain[0].clone()
     }
 
     fn acceptor(self) -> TlsAcceptor {
+        self.serving(Arc::new(NoClientAuth))
+    }
+
+    fn asking(self, authorities: &[CertificateDer<'static>], required: bool) -> TlsAcceptor {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(authorities.iter().cloned());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+        self.serving(verifier.build().unwrap())
+    }
+
+    fn serving(self, verifier: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(self.chain, self.key)
             .unwrap();
         TlsAcceptor::from(Arc::new(config))

@@ -109,6 +109,8 @@ fn what_deliveries_may_call_is_read_from_texts_and_lists() {
         ("DENY_PORTS", "25,smtp", "\"smtp\" is no port; write a number from 0 to 65535"),
         ("DENY_PORTS", "65536", "\"65536\" is no port"),
         ("REQUIRE_HTTPS", "maybe", "boolean"),
+        ("CA_FILE", "/nowhere/ca.pem", "/nowhere/ca.pem can't be read"),
+        ("CA_FILE", "/dev/null", "/dev/null holds no certificate"),
         ("PROXY", "https://proxy.internal", "must start with http://"),
         ("PROXY", "http://u:hunter2@proxy.internal", "must not contain a user name or password"),
         ("PROXY_USER", "callboard", "egress.proxy"),

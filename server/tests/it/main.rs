@@ -7,6 +7,7 @@ mod backlog;
 mod backup;
 mod bench;
 mod cli;
+mod client_certificates;
 mod cluster;
 mod crash;
 mod deliveries;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callboard_domain::clock::ManualClock;
 use callboard_domain::delivery::Cause;
-use callboard_engine::http::{Client, ClientOptions, Exchange, Resolver};
+use callboard_engine::http::{Client, ClientOptions, Exchange, Resolver, read_roots};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 
@@ -52,7 +53,13 @@ async fn assert_certificate(bad: Identity, trusted: bool, words: &str) {
     let good = Identity::new(&["shop.example"], |_| {});
     let mut roots = vec![good.root.clone()];
     roots.extend(trusted.then(|| bad.root.clone()));
-    let client = tls_client(roots);
+    let options = ClientOptions {
+        resolver: Resolver::Custom(Arc::new(Answers::always(&["127.0.0.1"]))),
+        extra_roots: roots,
+        ..ClientOptions::default()
+    };
+    let clock = Arc::new(ManualClock::new("2026-11-24T19:00:00Z".parse().unwrap()));
+    let client = Client::new(guard(&["127.0.0.1/32"]), options, clock);
     let receiver = Receiver::start_tls([], bad).await;
     assert_fault(&post_tls(&client, &receiver, PATIENT).await, Cause::Tls, &[words]);
     assert!(receiver.received().is_empty());
@@ -66,7 +73,8 @@ async fn faulty_certificates_are_explained() {
     assert_certificate(
         Identity::new(&["shop.example"], plain),
         false,
-        "the certificate of shop.example comes from an issuer that is not trusted: it is self-signed, or",
+        "the certificate of shop.example comes from an issuer that is not trusted: an intermediate certificate \
+         is missing there, or the issuer is a private one, which egress.ca_file can name",
     )
     .await;
     assert_certificate(
@@ -76,17 +84,34 @@ async fn faulty_certificates_are_explained() {
     )
     .await;
     assert_certificate(
-        Identity::new(&["shop.example"], |params| params.not_after = rcgen::date_time_ymd(2020, 2, 3)),
+        Identity::new(&["shop.example"], |params| params.not_after = rcgen::date_time_ymd(2026, 11, 21)),
         true,
-        "the certificate of shop.example expired on 2020-02-03",
+        "the certificate of shop.example expired 3 days ago (2026-11-21T00:00:00Z)",
     )
     .await;
     assert_certificate(
-        Identity::new(&["shop.example"], |params| params.not_before = rcgen::date_time_ymd(2090, 4, 5)),
+        Identity::new(&["shop.example"], |params| params.not_before = rcgen::date_time_ymd(2026, 11, 25)),
         true,
-        "the certificate of shop.example is not valid before 2090-04-05",
+        "the certificate of shop.example is not valid yet: it will be in 5 hours (2026-11-25T00:00:00Z)",
     )
     .await;
+    assert_certificate(
+        Identity::self_signed("shop.example", |_| {}),
+        false,
+        "the certificate of shop.example is self-signed, so nobody vouches for it",
+    )
+    .await;
+    let authority = |params: &mut rcgen::CertificateParams| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    };
+    for trusted in [true, false] {
+        assert_certificate(
+            Identity::self_signed("shop.example", authority),
+            trusted,
+            "the certificate of shop.example is that of an authority (CA:TRUE)",
+        )
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -118,4 +143,12 @@ async fn tls_without_farewell_may_end_a_body_that_has_no_length() {
     close.notify_one();
     let exchange = post_tls(&client, &receiver, PATIENT).await;
     assert_fault(&exchange, Cause::Reset, &["after status 200 and 3 bytes of its body"]);
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_trusted_by_name_works() {
+    let identity = Identity::self_signed("shop.example", |_| {});
+    let client = tls_client(read_roots(identity.pem.0.as_bytes()).unwrap());
+    let receiver = Receiver::start_tls([], identity).await;
+    assert_eq!(post_tls(&client, &receiver, PATIENT).await.result.unwrap().status, 200);
 }
