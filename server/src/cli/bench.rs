@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::temporary::TemporaryFolder;
 use super::{Failure, Outcome, block_on, clock, note, say};
+use crate::config::DatabaseUrl;
 use crate::shutdown;
 
 mod batches;
@@ -91,7 +92,7 @@ pub(super) struct Arguments {
     directory: Option<PathBuf>,
     /// URL of an empty database of PostgreSQL, for `nodes`; what is made in it stays there
     #[arg(long, value_name = "URL")]
-    postgres: Option<String>,
+    postgres: Option<DatabaseUrl>,
     /// Report as JSON
     #[arg(long)]
     json: bool,
