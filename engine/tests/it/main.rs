@@ -6,4 +6,5 @@ mod gate;
 mod http;
 mod receiver;
 mod simulation;
+mod upkeep;
 mod world;
