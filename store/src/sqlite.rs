@@ -156,13 +156,16 @@ impl SqliteStore {
         self.writer.run(1, limit).await
     }
 
-    /// Reads what pending rows tell, all of which are written before.
+    /// Reads what pending rows tell, all of which are written before. Where nothing
+    /// can be written, what is under way since a moment may be missing.
     async fn read_pending<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.writer.has_unwritten() {
-            self.writer.run(1, |_: &mut Write<'_>| Ok(())).await?;
+        if self.writer.has_unwritten()
+            && let Err(error) = self.writer.run(1, |_: &mut Write<'_>| Ok(())).await
+        {
+            tracing::debug!(%error, "a list is read without what is under way");
         }
         self.readers.run(read).await
     }

@@ -77,6 +77,8 @@ const NEEDS: [(&str, &str); 63] = [
     ("GET /openapi.json", ""),
     ("GET /healthz", ""),
     ("GET /readyz", ""),
+    ("GET /v1/keys", "operator"),
+    ("POST /v1/keys/rotate", "operator"),
     ("* /v1/tenants", "operator"),
 ];
 

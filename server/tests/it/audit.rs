@@ -98,7 +98,7 @@ fn the_log_can_be_searched() {
     let house = Harness::start();
     let owner = house.client("acme", &SCOPES);
     let operator = house.operator().tenant("acme");
-    let made = operator.make_webhook("http://127.0.0.1:9/", &json!({"events": ["*"]}));
+    let made = operator.make_webhook("http://127.0.0.1:8/", &json!({"events": ["*"]}));
     let id = text(&made["id"]);
     owner.act(&format!("/v1/webhooks/{id}/pause")).is(200);
     owner.make_client(&["admin"]);

@@ -164,6 +164,7 @@ async fn a_file_that_may_not_be_written_is_named() {
         std::fs::set_permissions(home.path(name), permissions).expect("permissions");
     };
     allow("callboard.db-lock", 0o666);
+    allow("callboard.key", 0o444);
     allow("callboard.db", 0o444);
     allow("", 0o777);
     let said = match unprivileged(home.server()).await {

@@ -41,7 +41,7 @@ fn failed(conduct: Conduct, scheme: &'static str, cause: &str, words: &'static [
 
 fn cases() -> Vec<Case> {
     let no_tls = &["127.0.0.1 does not speak TLS on this port", "http://"];
-    let stranger = &["the certificate of 127.0.0.1", "issuer that is not trusted"];
+    let stranger = &["the certificate of 127.0.0.1", "self-signed", "egress.ca_file"];
     let drip = &["no answer within 500 ms", "bytes of headers that did not end"];
     let drip_body = &["no complete answer within 500 ms", "status 200", "of a body that did not end"];
     vec![

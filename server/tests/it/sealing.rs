@@ -48,7 +48,7 @@ async fn a_key_is_made_on_the_first_start_and_asked_for_afterwards() {
     assert!(process.line("made a key that seals").await.contains(&id));
     let permissions = std::fs::metadata(key_file(&home)).expect("the file of keys").permissions();
     assert_eq!(permissions.mode() & 0o777, 0o600);
-    let made = process.post("/v1/webhooks", &webhook("one", "http://127.0.0.1:9/")).await.is(201);
+    let made = process.post("/v1/webhooks", &webhook("one", "http://127.0.0.1:8/")).await.is(201);
     process.stop().await;
 
     let away = home.path("away.key");
@@ -91,7 +91,7 @@ async fn a_key_is_changed_under_load_and_the_old_one_is_not_needed_afterwards() 
     let process = home.serve().await;
     let mut made = Vec::new();
     for number in 0..40 {
-        let settings = webhook(&format!("number {number}"), "http://127.0.0.1:9/");
+        let settings = webhook(&format!("number {number}"), "http://127.0.0.1:8/");
         made.push(process.post("/v1/webhooks", &settings).await.is(201));
     }
     let ids: Vec<String> = made.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect();
@@ -143,7 +143,7 @@ async fn no_page_and_no_line_of_the_log_shows_a_secret() {
     command.env("CALLBOARD_LOG_FILTER", "trace");
     let process = Process::start(command).await;
     let made =
-        process.post("/v1/webhooks", &webhook("one", "http://127.0.0.1:9/?token=hunter2")).await.is(201);
+        process.post("/v1/webhooks", &webhook("one", "http://127.0.0.1:8/?token=hunter2")).await.is(201);
     let id = made["id"].as_str().expect("an id");
     let client = json!({"name": "Shop", "scopes": ["read:webhooks"]});
     let client = process.post("/v1/clients", &client).await.is(201);

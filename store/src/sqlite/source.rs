@@ -34,7 +34,9 @@ impl Source {
         let lock = ProcessLock::take(path)?;
         let conn = open::reader(path)?;
         migrations::judge(&conn)?;
-        write_leases(path)?;
+        if unwritten::needs_recovery(&conn)? {
+            write_leases(path)?;
+        }
         conn.execute_batch("BEGIN")?;
         Ok(Self { conn, _lock: lock })
     }

@@ -159,24 +159,46 @@ const AFTER_MARK: &str = "SELECT key, first_delivery, accepted_at, webhooks FROM
 const IS_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM pending WHERE delivery = ?1)
     OR EXISTS (SELECT 1 FROM attempts WHERE key >= ?2 AND key < ?3)";
 
+/// A delivery that has neither a row nor an attempt.
+struct Lost {
+    delivery: i64,
+    lease: Lease,
+    accepted_at: i64,
+}
+
+/// The deliveries that have neither, and the last event there is behind the mark.
+fn lost(conn: &Connection) -> Result<(Vec<Lost>, Option<i64>), Failure> {
+    let events: Vec<(i64, i64, i64, Vec<u8>)> =
+        sql::many(conn, AFTER_MARK, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let mut lost = Vec::new();
+    for (event, first, accepted_at, webhooks) in &events {
+        for (delivery, webhook) in (*first..).zip(unpack(webhooks)) {
+            let range = (delivery, first_key(delivery), first_key(delivery + 1));
+            if sql::value::<bool>(conn, IS_KNOWN, range)? != Some(true) {
+                let lease = Lease { event: *event, webhook };
+                lost.push(Lost { delivery, lease, accepted_at: *accepted_at });
+            }
+        }
+    }
+    Ok((lost, events.last().map(|(event, ..)| *event)))
+}
+
+/// Whether [`recover`] would write a row.
+pub(super) fn needs_recovery(conn: &Connection) -> Result<bool, Failure> {
+    Ok(!lost(conn)?.0.is_empty())
+}
+
 /// Writes the rows that a process left unwritten which is gone, or whose last
 /// transaction may have failed: they are due since their event was accepted. Those
 /// that `held` has are still under way.
 pub(super) fn recover(conn: &Connection, held: &Unwritten) -> Result<(), Failure> {
-    let events: Vec<(i64, i64, i64, Vec<u8>)> =
-        sql::many(conn, AFTER_MARK, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let Some((last_event, ..)) = events.last() else { return Ok(()) };
-    for (event, first, accepted_at, webhooks) in &events {
-        for (delivery, webhook) in (*first..).zip(unpack(webhooks)) {
-            let range = (delivery, first_key(delivery), first_key(delivery + 1));
-            if sql::value::<bool>(conn, IS_KNOWN, range)? == Some(true) {
-                continue;
-            }
-            let due_at = if held.leases.contains_key(&delivery) { LEASED } else { *accepted_at };
-            conn.prepare_cached(INSERT)?.execute((delivery, event, webhook.0, due_at))?;
-        }
+    let (lost, last_event) = lost(conn)?;
+    let mut insert = conn.prepare_cached(INSERT)?;
+    for Lost { delivery, lease, accepted_at } in lost {
+        let due_at = if held.leases.contains_key(&delivery) { LEASED } else { accepted_at };
+        insert.execute((delivery, lease.event, lease.webhook.0, due_at))?;
     }
-    set_mark(conn, *last_event)
+    last_event.map_or(Ok(()), |last_event| set_mark(conn, last_event))
 }
 
 #[cfg(test)]

@@ -123,7 +123,8 @@ pub struct RetryView {
 }
 
 /// A certificate for TLS client authentication.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = ClientCertificate)]
 pub struct ClientCertificateView {
     /// The chain as PEM, the client's own certificate first.
