@@ -142,7 +142,7 @@ pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
     }
 }
 
-/// A new key that seals secrets, as text.
+/// A new key that seals secrets: its id, and its text.
 ///
 /// # Errors
 /// See [`StartError`].

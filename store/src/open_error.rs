@@ -70,8 +70,7 @@ pub enum OpenError {
     /// Something in it is sealed with a key that is not at hand.
     #[error(
         "the secrets in the database are sealed with the encryption key {missing}, which this program was not given; \
-         put it into the key file, or into encryption.keys behind the others (`callboard keys list` tells which keys \
-         are needed still)"
+         put it into the key file, or into encryption.keys, behind the others"
     )]
     MissingKey {
         /// The ids of the keys that are missing.

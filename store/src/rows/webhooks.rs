@@ -156,3 +156,37 @@ pub(crate) fn sealed_secret(
 ) -> Result<Vec<u8>, Corrupt> {
     ring.seal(Place::Secret { webhook, key }, secret.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::sealing::{EncryptionKey, Keys};
+
+    const WEBHOOK: [u8; 16] = [7; 16];
+
+    #[test]
+    fn masks_stand_for_whatever_is_confidential() {
+        let text = r#"{"url": "https://example.com", "events": ["*"], "authorization_header": "Bearer sesame",
+            "rate_per_second": 0.1, "ordering": "subject"}"#;
+        let settings = read_settings(text, None).expect("good settings").0;
+        let key = EncryptionKey::from_bytes([1; 32]);
+        let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(1)));
+        let stored = StoredSettings::of(&settings, &WEBHOOK, keys.ring()).expect("stored");
+        let masked: Value = serde_json::from_str(&stored.settings).expect("JSON");
+        let revealed = serde_json::to_value(settings.revealed()).expect("JSON");
+        assert!(!settings.confidential().is_empty());
+        for (pointer, text) in settings.confidential() {
+            assert_eq!(revealed.pointer(pointer), Some(&text.reveal().into()), "{pointer}");
+            assert_eq!(masked.pointer(pointer), Some(&MASK.into()), "{pointer}");
+            assert!(!stored.settings.contains(text.reveal()), "{pointer}");
+        }
+        let read = |sealed| super::settings(&stored.settings, sealed, &WEBHOOK, keys.ring());
+        assert_eq!(read(Some(&*stored.sealed)).expect("opened"), settings);
+        // Without what was sealed, masks are no values.
+        let text = read(None).expect_err("a refusal").0;
+        assert!(text.ends_with("at /authorization_header"), "{text}");
+    }
+}

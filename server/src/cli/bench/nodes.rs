@@ -29,12 +29,12 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Finding, Failure> {
     let mut sides = [(Side::new("one"), 1), (Side::new("two"), 2), (Side::new("three"), 3)];
     // One for all of them, and no file of keys that stays behind.
     let (_, key) = app::new_key()?;
-    let first = Server::start_on(url, &[(KEYS, &key)], &bench.clock).await?;
+    let first = Server::start_on(url, &[(KEYS, key.as_str())], &bench.clock).await?;
     first.make_webhooks(counter.address, 1).await?;
     first.end().await?;
     for round in 1..=bench.arguments.rounds {
         for (side, nodes) in &mut sides {
-            let figures = measure(bench, (url, &key), *nodes, &counter).await?;
+            let figures = measure(bench, (url, key.as_str()), *nodes, &counter).await?;
             bench.tell(round, side.name, &figures);
             side.rounds.push(figures);
         }
