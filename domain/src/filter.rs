@@ -78,6 +78,10 @@ impl FromStr for Filter {
         if counts.nesting > MAX_NESTING {
             return Err(InvalidFilter::TooCostly);
         }
+        // The parser panics where a query ends within an escape.
+        if counts.open_string {
+            return Err(InvalidFilter::Malformed("a string does not end".to_owned()));
+        }
         let query = JsonPath::parse(text).map_err(|error| InvalidFilter::Malformed(error.to_string()))?;
         if counts.are_too_many() {
             return Err(InvalidFilter::TooCostly);
@@ -95,6 +99,8 @@ struct Counts {
     looks: usize,
     /// The deepest, not the last.
     nesting: usize,
+    /// Whether a string has not ended where the query does.
+    open_string: bool,
 }
 
 impl Counts {
@@ -119,6 +125,7 @@ impl Counts {
             }
             before = character;
         }
+        counts.open_string = quote.is_some();
         counts
     }
 
@@ -207,6 +214,9 @@ mod tests {
         let error = |query: &str| query.parse::<Filter>().expect_err(query);
         for query in ["", "data.quantity", "$.", "$[", "$[?@.a = 1]", "$[?frob(@)]"] {
             assert!(matches!(error(query), InvalidFilter::Malformed(_)), "{query}: {:?}", error(query));
+        }
+        for query in ["$['\\u", "$['", "$[?@ == \"\\ud83c", "$['a\\'", "$[?@['\\"] {
+            assert_eq!(error(query), InvalidFilter::Malformed("a string does not end".to_owned()), "{query}");
         }
         // Regular expressions would be compiled for each thing looked at.
         assert!(matches!(error("$[?match(@.a, 'b')]"), InvalidFilter::Malformed(_)));
