@@ -62,9 +62,10 @@ fn options(settings: &Nats, lost: &CancellationToken) -> Result<ConnectOptions, 
         options = options.nkey(seed.0.trim().to_owned());
     }
     if let Some(credentials) = &settings.credentials {
-        // The reader's own words might show a part of them.
+        // The reader wants every line to end, which the last one of a setting from a
+        // file no longer does. Its own words might show a part of them.
         options = options
-            .credentials(&credentials.0)
+            .credentials(&format!("{}\n", credentials.0))
             .map_err(|_| Lost::said("source.nats.credentials does not hold what a .creds file holds"))?;
     }
     if let Some(file) = &settings.ca_file {
