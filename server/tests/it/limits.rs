@@ -28,6 +28,7 @@ fn limited(change: impl FnOnce(&mut Limits)) -> Harness {
     Harness::configured(|settings| change(&mut settings.limits))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
 fn connect(house: &Harness) -> TcpStream {
     let stream = TcpStream::connect(house.address).expect("a connection");
     stream.set_read_timeout(Some(LONG)).expect("a time");
@@ -215,14 +216,14 @@ fn connections_are_limited_in_all() {
 
 #[test]
 fn connections_are_limited_by_address_but_for_proxies() {
-    let hold = |house: &Harness| {
+    let take_place = |house: &Harness| {
         let mut held = connect(house);
         send(&mut held, "GET /healthz HTTP/1.1\r\nhost: callboard\r\n\r\n");
         let answer = answer(&mut held);
         (held, answer)
     };
     let house = limited(|limits| limits.max_connections_per_address = 1);
-    let held = hold(&house);
+    let held = take_place(&house);
     let mut refused = connect(&house);
     let said = answer(&mut refused);
     assert!(said.starts_with("http/1.1 429 ") && said.contains("retry-after: 2\r\n"), "{said}");
@@ -232,7 +233,7 @@ fn connections_are_limited_by_address_but_for_proxies() {
         settings.limits.max_connections_per_address = 1;
         settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
     });
-    let held: Vec<_> = (0..5).map(|_| hold(&house)).collect();
+    let held: Vec<_> = (0..5).map(|_| take_place(&house)).collect();
     assert!(held.iter().all(|(_, answer)| answer.starts_with("http/1.1 200 ")));
 }
 

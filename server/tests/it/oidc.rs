@@ -1,8 +1,6 @@
 //! Tokens of an OpenID issuer: which are taken, which are not and why, and how
 //! often it is asked for its keys.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
-
 use std::time::Duration;
 
 use base64::Engine as _;

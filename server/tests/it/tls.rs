@@ -31,6 +31,11 @@ fn start(folder: &Path) -> Harness {
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test calls the program as its clients do")]
+fn connect(house: &Harness) -> TcpStream {
+    TcpStream::connect(house.address).expect("a connection")
+}
+
 /// Sends a request to whoever has this certificate; `None` when it has another.
 fn ask(
     house: &Harness,
@@ -48,7 +53,7 @@ fn ask(
         .with_no_client_auth();
     let name = "localhost".try_into().expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(house.address).expect("a connection"));
+    let mut stream = StreamOwned::new(connection, connect(house));
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -72,7 +77,7 @@ fn it_speaks_tls_and_says_so() {
     assert!(listed.starts_with("HTTP/1.1 200 "), "{listed}");
     assert!(listed.contains("https://localhost/viagogo/v2/webhooks"), "{listed}");
     // Without TLS nothing is answered.
-    let mut plain = TcpStream::connect(house.address).expect("a connection");
+    let mut plain = connect(&house);
     plain.write_all(HEALTH.as_bytes()).expect("sent");
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
@@ -84,7 +89,7 @@ fn who_does_not_shake_hands_is_given_up() {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path());
     let house = start(folder.path());
-    let mut silent = TcpStream::connect(house.address).expect("a connection");
+    let mut silent = connect(&house);
     silent.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
     assert_eq!(silent.read(&mut [0]).expect("closed"), 0);
 }

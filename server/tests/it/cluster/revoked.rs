@@ -1,7 +1,5 @@
 //! A client that is disabled on one process is refused by the others soon.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that can't go on has failed; figures")]
-
 use std::time::Duration;
 
 use bytes::Bytes;
