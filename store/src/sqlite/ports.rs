@@ -60,7 +60,8 @@ impl EventStore for SqliteStore {
             }
             Ok(recorded)
         };
-        let recorded = self.writer.run(rows, record).await?.map_err(RecordError::Conflict)?;
+        let recorded =
+            self.writer.run_beside_unwritten(rows, record).await?.map_err(RecordError::Conflict)?;
         let nothing = || StoreError::Corrupt("nothing was recorded".to_owned());
         Ok(recorded.into_iter().next().ok_or_else(nothing)?)
     }

@@ -12,7 +12,7 @@ use callboard_domain::id::PortalLinkKey;
 use callboard_domain::json::Members;
 use callboard_domain::portal::PortalLink;
 use callboard_domain::store::NewPortalLink;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::{Admin, Granted};
@@ -20,6 +20,7 @@ use crate::api::links::Links;
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::words::ScopeWord;
 
 /// Seconds that a link lives when nobody says otherwise.
 const LIFETIME: u64 = 24 * 60 * 60;
@@ -37,7 +38,7 @@ pub struct PortalLinkView {
     #[schema(example = "Support at North Hall")]
     name: String,
     /// What may be done by it.
-    #[schema(value_type = Vec<String>, example = json!(["read:webhooks"]))]
+    #[schema(value_type = Vec<ScopeWord>, example = json!(["read:webhooks"]))]
     scopes: Scopes,
     /// `open`, `expired` or `revoked`.
     #[schema(example = "open")]
@@ -81,19 +82,20 @@ pub struct CreatedPortalLink {
 }
 
 /// What can be said of a portal link. Everything may be left out.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a body that is read naming every fault")]
 pub struct PortalLinkInput {
     /// What people call it.
-    #[schema(example = "Support at North Hall")]
+    #[schema(example = "Support at North Hall", pattern = "^[^\\u0000]*$", max_length = 255)]
     name: Option<String>,
     /// What may be done by it, each of them a scope of the caller; left out,
     /// `read:webhooks`, `write:webhooks` and `read:events`, as far as the caller has
     /// them.
-    #[schema(example = json!(["read:webhooks"]))]
+    #[schema(value_type = Option<Vec<ScopeWord>>, example = json!(["read:webhooks"]), min_items = 1)]
     scopes: Option<Vec<String>>,
     /// How long it lives, 60 to 604800; 86400 if left out.
-    #[schema(example = 86_400)]
+    #[schema(example = 86_400, minimum = 60, maximum = 604_800)]
     lifetime_seconds: Option<u32>,
 }
 
@@ -108,8 +110,8 @@ fn read(text: &str) -> Result<Input, Problem> {
     let input = Members::read(text, &mut faults).map(|members| {
         members.refuse_unknown(&["name", "scopes", "lifetime_seconds"], &mut faults);
         let name = members.string("name", &mut faults).unwrap_or_default();
-        if name.len() > 255 || name.contains('\0') {
-            faults.member("name", "must be at most 255 bytes long, without U+0000");
+        if name.chars().count() > 255 || name.contains('\0') {
+            faults.member("name", "must be at most 255 characters long, without U+0000");
         }
         let scopes = members.get("scopes").and_then(|raw| {
             let words: Option<Vec<String>> = serde_json::from_str(raw.get()).ok();
