@@ -308,8 +308,10 @@ impl Worker {
 
     /// Writes the leases that have no row while there is nothing else to do.
     fn write_leases(&mut self) {
+        // The method's name alone would not do: its lifetime is one and the same.
+        let write_all = |write: &mut Write<'_>| write.write_leases();
         if !self.ledger.unwritten.is_settled()
-            && let Err(failure) = self.transaction(|write| write.write_leases())
+            && let Err(failure) = self.transaction(write_all)
         {
             tracing::warn!(?failure, "leases could not be written; that is tried again");
             self.stalled = true;

@@ -77,7 +77,7 @@ async fn a_receiver_that_insists_is_explained() {
     let server = Identity::new(&["shop.example"], |_| {});
     let (known, stranger) = (Identity::new(&["a.example"], |_| {}), Identity::new(&["b.example"], |_| {}));
     let (client, _) = client(server.root.clone());
-    let receiver = Receiver::start_mutual(server, &[known.root.clone()], true).await;
+    let receiver = Receiver::start_mutual(server, std::slice::from_ref(&known.root), true).await;
     let words = "shop.example asks for a client certificate (the alert CertificateRequired)";
     assert_fault(&post(&client, &receiver, None).await, Cause::Tls, &[words, "client_certificate"]);
     let words = "shop.example does not accept the client_certificate of this webhook: the alert";
