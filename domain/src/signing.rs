@@ -214,6 +214,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn tiny_bodies_are_signed_as_any_other() {
+        let secret = secret(Scheme::Hmac, 1);
+        let oracle = standardwebhooks::Webhook::new(&secret.to_text()).expect("a secret");
+        let id: EventId = "e-1".parse().expect("an id");
+        let at = Timestamp::from_second(1_700_000_000).expect("a time");
+        for body in ["", "0", "{}", "\"\"", "[]", "nul", "null", "\n", " {} "] {
+            let header = Signatures::new(std::slice::from_ref(&secret)).sign(&id, at, body.as_bytes());
+            let expected = oracle.sign(id.as_str(), at.as_second(), body.as_bytes()).expect("a signature");
+            assert_eq!(header, expected, "{body:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn another_implementation_verifies_every_signature(

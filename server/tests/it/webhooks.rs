@@ -258,6 +258,42 @@ fn gone_disables_the_webhook_and_tells_who_asked_to_know() {
     assert_eq!(operator.act(&format!("{path}/enable")).is(200)["disabled_reason"], Value::Null);
 }
 
+/// What is told of a webhook goes to other receivers, who may be somebody else's.
+#[test]
+fn what_is_told_of_a_webhook_holds_none_of_its_credentials() {
+    let house = Harness::start();
+    let operator = house.operator();
+    let (receiver, watcher) = (house.receiver(), house.receiver());
+    let hidden = ["Bearer-sesame", "header-sesame"];
+    let (_, id) = made(
+        &operator,
+        &receiver,
+        &json!({
+            "events": ["ticket.*"],
+            "retry": {"schedule_seconds": []},
+            "authorization_header": hidden[0],
+            "headers": {"X-Api-Key": hidden[1]},
+        }),
+    );
+    let secret = operator.get(&format!("/v1/webhooks/{id}/secret")).is(200);
+    let secret = text(&secret["secret"]).to_owned();
+    let all = ["webhook.disabled", "webhook.failing", "webhook.recovered", "delivery.exhausted"];
+    made(&operator, &watcher, &json!({"events": all}));
+    receiver.otherwise(Reply::status(410));
+    operator.publish(&ticket("1"));
+    let request = receiver.next();
+    assert_eq!([request.header("authorization"), request.header("x-api-key")], hidden);
+    let told = [watcher.next(), watcher.next()];
+    let types: Vec<_> = told.iter().map(|request| request.json()["type"].clone()).collect();
+    assert!(types.contains(&json!("webhook.disabled")), "{types:?}");
+    for request in told {
+        let whole = format!("{request:?} {}", String::from_utf8_lossy(&request.body));
+        for text in hidden.iter().copied().chain([&*secret, &secret[6..]]) {
+            assert!(!whole.contains(text), "{text}: {whole}");
+        }
+    }
+}
+
 #[test]
 fn gone_many_times_at_once_is_told_once() {
     let mut house = Harness::start();
