@@ -16,6 +16,9 @@ use super::problem::Problem;
 use super::state::State;
 use super::upload::Broken;
 
+/// Most bytes that are read of a body after it was found to be too large.
+const PASSED_OVER: usize = 8 * 1024 * 1024;
+
 /// The text of a JSON body.
 #[derive(Debug)]
 pub struct JsonText {
@@ -89,14 +92,26 @@ pub async fn body(body: Body, state: &State) -> Result<Bytes, Problem> {
 }
 
 /// The bytes of a body, up to `most`.
-pub async fn body_up_to(body: Body, most: usize) -> Result<Bytes, Problem> {
-    match Limited::new(body, most).collect().await {
+pub async fn body_up_to(mut body: Body, most: usize) -> Result<Bytes, Problem> {
+    match Limited::new(&mut body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {most} bytes; send it in parts"),
-        )),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            pass_over(body).await;
+            let detail = format!("the body is larger than {most} bytes; send it in parts");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+        }
         Err(error) => Err(broken(&*error)),
+    }
+}
+
+/// Reads what is left of a body that was refused, up to [`PASSED_OVER`]: a client that
+/// is still writing when the connection is closed does not get to read the answer.
+async fn pass_over(mut body: Body) {
+    let mut left = PASSED_OVER;
+    while left > 0
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 
