@@ -26,7 +26,7 @@ use keys::{Keys, NoKey};
 /// Longest token that is read, in bytes.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// Longest subject that is taken, in bytes.
+/// Longest subject that is taken, in bytes. U+0000 can't be kept by every database.
 const MOST_OF_SUBJECT: usize = 255;
 
 /// Reads tokens of the issuer.
@@ -173,7 +173,8 @@ impl Issuer {
         {
             return Err(Refusal::NotYet);
         }
-        let subject = text("sub").filter(|subject| !subject.is_empty() && subject.len() <= MOST_OF_SUBJECT);
+        let fits = |subject: &&str| (1..=MOST_OF_SUBJECT).contains(&subject.len()) && !subject.contains('\0');
+        let subject = text("sub").filter(fits);
         let tenant = text(&self.settings.tenant_claim).and_then(|tenant| tenant.parse().ok());
         Ok(Subject {
             id: subject.ok_or(Refusal::NoSubject)?.to_owned(),

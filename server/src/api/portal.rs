@@ -18,7 +18,7 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
 use super::links::Links;
-use super::peer::Peer;
+use super::peer::{Peer, origin};
 use super::problem::Problem;
 use super::state::State;
 
@@ -94,6 +94,17 @@ async fn open(
     let opened =
         inner.store.open_portal_link(digest(&token), digest(&session), Some(peer.address), now).await?;
     let Some(link) = opened else {
+        let guesses = &inner.guesses.tokens;
+        let origin = origin(peer.address);
+        let wait = guesses.wait(&origin);
+        guesses.record(origin);
+        if let Some(wait) = wait {
+            let text = "<h1>Too many wrong links</h1>\n<p>Many links that open nothing came from your address. \
+                Try again in a while.</p>";
+            let after = [(header::RETRY_AFTER, wait.to_string())];
+            let page = Html(document("Too many wrong links", text));
+            return Ok((StatusCode::TOO_MANY_REQUESTS, after, page).into_response());
+        }
         let text = "<h1>This link opens nothing</h1>\n<p>It has expired, was revoked, or is not complete. \
             Ask whoever sent it for a new one.</p>";
         return Ok((StatusCode::NOT_FOUND, Html(document("Link not valid", text))).into_response());

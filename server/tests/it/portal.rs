@@ -180,3 +180,18 @@ fn by_https_the_cookie_is_for_this_host_alone() {
     let unmarked = cookie(&opened).replace("__Host-", "");
     assert_eq!(house.nobody().with("cookie", &unmarked).get("/dashboard").status, 401);
 }
+
+#[test]
+fn who_tries_too_many_links_has_to_wait_and_a_right_one_opens() {
+    let house = Harness::at_rest_configured(|settings| settings.limits.token_failures_per_minute = 6);
+    let link = house.client("acme", &SCOPES).post("/v1/portal-links", &json!({})).is(201);
+    let nobody = house.nobody();
+    for _ in 0..6 {
+        assert_eq!(nobody.get("/portal/cbp_wrong").status, 404);
+    }
+    let refused = nobody.get("/portal/cbp_wrong");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "10"));
+    assert_eq!(nobody.get(&path(&link)).status, 303);
+    house.advance(Duration::from_mins(1));
+    assert_eq!(nobody.get("/portal/cbp_wrong").status, 404);
+}
