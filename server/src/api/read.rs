@@ -170,3 +170,14 @@ impl<T: std::str::FromStr> FromRequestParts<State> for Id<T> {
         parsed.map(Self).ok_or_else(Problem::not_found)
     }
 }
+
+/// A whole number, in any way that JSON has of writing it: 60, 60.0, 6e1.
+pub fn whole(text: &str) -> Option<u32> {
+    let number: f64 = serde_json::from_str(text).ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and in the range"
+    )]
+    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
+}

@@ -99,6 +99,7 @@ pub struct AuditQuery {
     /// `system`.
     actor: Option<String>,
     /// Only this action, such as `webhook.deleted`, or `webhook.*` for all of a kind.
+    #[param(pattern = r"^([a-z_.]+|([a-z_.]*\.)?\*)$", max_length = 64)]
     action: Option<String>,
     /// Only what was done to the thing of this id.
     target: Option<String>,

@@ -19,7 +19,7 @@ use crate::api::auth::{Admin, Granted};
 use crate::api::links::Links;
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::read::{Id, JsonText, Parameters, whole};
 use crate::api::words::ScopeWord;
 
 /// Seconds that a link lives when nobody says otherwise.
@@ -121,7 +121,8 @@ fn read(text: &str) -> Result<Input, Problem> {
             };
             words.join(" ").parse().map_err(|fault| faults.member("scopes", fault)).ok()
         });
-        let lifetime = members.get("lifetime_seconds").map_or(Some(LIFETIME), |raw| raw.get().parse().ok());
+        let lifetime =
+            members.get("lifetime_seconds").map_or(Some(LIFETIME), |raw| whole(raw.get()).map(u64::from));
         let lifetime = lifetime.filter(|seconds| LIFETIMES.contains(seconds)).unwrap_or_else(|| {
             faults.member("lifetime_seconds", "must be a whole number from 60 to 604800");
             LIFETIME

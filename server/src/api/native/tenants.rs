@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::api::auth::Operator;
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::read::{Id, JsonText, Parameters, whole};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,17 +109,6 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
         Input { id, name, retention: if given { Retention::Given(retention) } else { Retention::LeftOut } }
     });
     faults.finish(input).map_err(Problem::faults)
-}
-
-/// A whole number, in any way that JSON has of writing it: 60, 60.0, 6e1.
-fn whole(text: &str) -> Option<u32> {
-    let number: f64 = serde_json::from_str(text).ok()?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is whole and in the range"
-    )]
-    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
 }
 
 /// Make a tenant.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use callboard::app;
-use callboard::config::{Hidden, Settings};
+use callboard::config::{Encryption, Hidden, Settings};
 use callboard_domain::clock::{Clock as _, SystemClock, Timestamp};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -42,6 +42,8 @@ impl Wrong {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database: cluster.urls[0].clone().into(),
             admin_token: Some(Hidden(TOKEN.to_owned())),
+            // That of the other nodes, who made it.
+            encryption: Encryption { keys: None, key_file: Some(cluster.home.path("callboard.key")) },
             ..Settings::default()
         };
         settings.retention.days = 0.02;
