@@ -110,7 +110,7 @@ fn holds(event: Event) {
                 }
             }
             Err(why) => {
-                assert!(!knows(dialect, &webhook.settings.subscription, &event), "{dialect:?}: {why}")
+                assert!(!knows(dialect, &webhook.settings.subscription, &event), "{dialect:?}: {why}");
             }
         }
     }

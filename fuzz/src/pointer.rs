@@ -4,8 +4,11 @@ use callboard_domain::fault::{Fault, Faults};
 use callboard_domain::json::Members;
 use serde_json::value::RawValue;
 
-/// Panics unless each fault leads to a place in `text`, or to a member that an
+/// Sees to it that each fault leads to a place in `text`, or to a member that an
 /// object in it might have.
+///
+/// # Panics
+/// When one does not.
 pub fn lead_somewhere(text: &str, faults: &[Fault]) {
     for Fault { pointer, detail, .. } in faults {
         let tokens: Vec<String> = pointer.split('/').skip(1).map(unescaped).collect();

@@ -21,8 +21,11 @@ const OURS: [&str; 11] = [
 ];
 const OF_DIALECTS: [&str; 3] = ["webhook-", "viagogo-", "openticket-"];
 
-/// Panics unless accepted settings are stored and read back as they are, an empty
-/// edit keeps them, and no header of theirs can reframe a request.
+/// Sees to it that accepted settings are stored and read back as they are, that an
+/// empty edit keeps them, and that no header of theirs can reframe a request.
+///
+/// # Panics
+/// When it is not so.
 pub fn hold(settings: &Settings) {
     let stored = serde_json::to_string(&settings.revealed()).expect("settings become JSON");
     let again = read_settings(&stored, None).map(|(again, _)| again);
