@@ -60,11 +60,11 @@ fn as_multipart(pairs: &[(String, String)], check: impl FnOnce(Fields)) {
     if !pairs.iter().all(|(name, value)| plain(name) && !name.is_empty() && says(value)) {
         return;
     }
-    let mut body = String::new();
-    for (name, value) in pairs {
-        body += &format!("--X\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += "--X--\r\n";
+    let part = |(name, value): &(String, String)| {
+        format!("--X\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body: Vec<String> = pairs.iter().map(part).chain(["--X--\r\n".to_owned()]).collect();
+    let body = body.concat();
     check(multipart(body.into()).expect("a form"));
 }
 

@@ -135,7 +135,7 @@ fn insert(
             quantity_diff,
         ],
     )?;
-    write.ledger.unwritten.note_event(new.deliveries.len());
+    write.ledger.unwritten.note_event(key, new.deliveries.len());
     let mut pending = write.conn.prepare_cached(
         "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
          VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",

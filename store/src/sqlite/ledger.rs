@@ -115,6 +115,11 @@ impl Write<'_> {
         self.ledger.unwritten.write_all(self.conn, self.ledger.marks.next_event - 1)
     }
 
+    /// Writes the older half of them, as far as they are left.
+    pub(super) fn write_older_leases(&mut self) -> Result<(), Failure> {
+        self.ledger.unwritten.write_older(self.conn, self.ledger.marks.next_event - 1)
+    }
+
     /// Stores a mark.
     pub(super) fn set_mark(&self, name: &str, value: i64) -> Result<(), Failure> {
         sql::run(self.conn, "UPDATE marks SET value = ?2 WHERE name = ?1", (name, value)).map(drop)

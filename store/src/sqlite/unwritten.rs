@@ -21,9 +21,10 @@ use super::sql;
 use crate::rows::LEASED;
 use crate::rows::packed::unpack;
 
-/// Events and deliveries after which those that are left get their rows. More of
-/// them would leave more to be looked at after a crash.
-const MANY: usize = 16_384;
+/// Events and deliveries after which those that are left of the older half get their
+/// rows. More of them would leave more to be looked at after a crash; with fewer, what
+/// only waits for its turn in full lanes would be written too.
+const MANY: usize = 65_536;
 
 /// What a row of `pending` says of a delivery whose first attempt is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,22 @@ enum Change {
     WrittenAll(HashMap<i64, Lease>),
 }
 
+/// How much was recorded behind the mark.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Recorded {
+    /// Events and deliveries.
+    count: usize,
+    /// The last event of the older half, and how many of them it has.
+    half: Option<(i64, usize)>,
+}
+
 /// The leases that are not written down.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
     leases: HashMap<i64, Lease>,
-    /// Events and deliveries recorded since all leases were written.
-    recorded: usize,
-    recorded_before: usize,
+    /// What was recorded behind the mark.
+    recorded: Recorded,
+    recorded_before: Recorded,
     changes: Vec<Change>,
     /// How many there are, for those who only read.
     count: Arc<AtomicUsize>,
@@ -89,8 +99,11 @@ impl Unwritten {
     }
 
     /// An event was recorded with so many deliveries.
-    pub(super) fn note_event(&mut self, deliveries: usize) {
-        self.recorded += 1 + deliveries;
+    pub(super) fn note_event(&mut self, event: i64, deliveries: usize) {
+        self.recorded.count += 1 + deliveries;
+        if self.recorded.half.is_none() && self.recorded.count >= MANY / 2 {
+            self.recorded.half = Some((event, self.recorded.count));
+        }
     }
 
     /// Leaves a delivery without a row that a lane holds already.
@@ -106,14 +119,32 @@ impl Unwritten {
         Some(lease)
     }
 
-    /// Whether all that is left should be written.
+    /// Whether what is left of the older half should be written.
     pub(super) fn is_long(&self) -> bool {
-        self.recorded >= MANY
+        self.recorded.count >= MANY
     }
 
     /// Whether nothing was recorded since all leases were written.
     pub(super) fn is_settled(&self) -> bool {
-        self.recorded == 0
+        self.recorded.count == 0
+    }
+
+    /// Writes what is left of the older half. `last_event` is the last event there is.
+    pub(super) fn write_older(&mut self, conn: &Connection, last_event: i64) -> Result<(), Failure> {
+        let Some((event, count)) = self.recorded.half.take() else { return Ok(()) };
+        let older = self.leases.iter().filter(|(_, lease)| lease.event <= event);
+        let mut older: Vec<i64> = older.map(|(delivery, _)| *delivery).collect();
+        // The table is kept in this order.
+        older.sort_unstable();
+        let mut insert = conn.prepare_cached(INSERT)?;
+        for delivery in older {
+            if let Some(lease) = self.take(delivery) {
+                write(&mut insert, delivery, lease)?;
+            }
+        }
+        self.recorded.count -= count;
+        self.recorded.half = Some((last_event, self.recorded.count));
+        set_mark(conn, event)
     }
 
     /// Writes all that is left. `last_event` is the last event there is.
@@ -122,9 +153,13 @@ impl Unwritten {
             return Ok(());
         }
         let leases = std::mem::take(&mut self.leases);
-        self.recorded = 0;
+        self.recorded = Recorded::default();
         let mut insert = conn.prepare_cached(INSERT)?;
-        let written = leases.iter().try_for_each(|(delivery, lease)| write(&mut insert, *delivery, *lease));
+        let mut sorted: Vec<(i64, Lease)> =
+            leases.iter().map(|(delivery, lease)| (*delivery, *lease)).collect();
+        sorted.sort_unstable_by_key(|(delivery, _)| *delivery);
+        let written =
+            sorted.into_iter().try_for_each(|(delivery, lease)| write(&mut insert, delivery, lease));
         self.changes.push(Change::WrittenAll(leases));
         written?;
         set_mark(conn, last_event)
@@ -262,10 +297,35 @@ mod tests {
         assert_eq!(pending(&conn).len(), 3);
     }
 
+    #[test]
+    fn of_very_many_the_older_half_gets_rows_and_the_mark_follows() {
+        let conn = database();
+        let mut unwritten = Unwritten::default();
+        let (mut event, mut halves) = (0, 0);
+        while halves < 3 {
+            event += 1;
+            unwritten.begin();
+            unwritten.note_event(event, 1);
+            unwritten.add(event, Lease { event, webhook: WebhookKey(1) });
+            if unwritten.is_long() {
+                let before = unwritten.leases.len();
+                unwritten.write_older(&conn, event).expect("rows");
+                halves += 1;
+                assert_eq!(mark(&conn), event - i64::try_from(unwritten.leases.len()).expect("a number"));
+                assert!(unwritten.leases.values().all(|lease| lease.event > mark(&conn)));
+                assert!((before / 3..=2 * before / 3).contains(&unwritten.leases.len()));
+                assert!(!unwritten.is_long() && unwritten.recorded.half.is_some());
+            }
+            unwritten.commit();
+        }
+        assert_eq!(pending(&conn).len(), usize::try_from(mark(&conn)).expect("a number"));
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Record(usize),
         Finish(usize),
+        WriteOlder,
         WriteAll,
     }
 
@@ -273,6 +333,7 @@ mod tests {
         prop_oneof![
             4 => (0..4_usize).prop_map(Step::Record),
             4 => (0..40_usize).prop_map(Step::Finish),
+            1 => Just(Step::WriteOlder),
             1 => Just(Step::WriteAll),
         ]
     }
@@ -280,7 +341,7 @@ mod tests {
     fn take_step(conn: &Connection, unwritten: &mut Unwritten, next: &mut i64, step: &Step) {
         match step {
             Step::Record(deliveries) => {
-                unwritten.note_event(*deliveries);
+                unwritten.note_event(*next, *deliveries);
                 for _ in 0..*deliveries {
                     unwritten.add(*next, Lease { event: *next, webhook: WebhookKey(1) });
                     *next += 1;
@@ -288,6 +349,11 @@ mod tests {
             }
             Step::Finish(back) => {
                 unwritten.take(*next - i64::try_from(*back).expect("a small number"));
+            }
+            Step::WriteOlder => {
+                // As if half of what there may be was recorded by now.
+                unwritten.recorded.half = Some((*next / 2, unwritten.recorded.count / 2));
+                unwritten.write_older(conn, *next).expect("rows");
             }
             Step::WriteAll => unwritten.write_all(conn, *next).expect("rows"),
         }

@@ -340,7 +340,7 @@ fn attempt(
     super::sql::run(conn, "BEGIN IMMEDIATE", [])?;
     let mut write = Write { conn, ledger };
     if write.ledger.unwritten.is_long() {
-        write.write_leases()?;
+        write.write_older_leases()?;
     }
     work(&mut write)?;
     write.flush_stats()?;
