@@ -203,6 +203,9 @@ pub fn random_token(prefix: &str, rng: &mut dyn Rng) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
     use super::*;
 
     #[test]
@@ -214,5 +217,47 @@ mod tests {
         assert!(scopes.is_subset(Scopes::all()) && !Scopes::all().is_subset(scopes));
         assert!("read:webhooks root".parse::<Scopes>().is_err());
         assert!("".parse::<Scopes>().is_ok_and(Scopes::is_empty));
+    }
+
+    #[test]
+    fn scopes_are_a_set() {
+        let scopes = |text: &str| text.parse::<Scopes>().expect("scopes");
+        assert_eq!(scopes("admin read:events admin"), scopes("read:events admin"));
+        let (one, two) = (scopes("read:webhooks read:events"), scopes("read:events admin"));
+        assert_eq!(one.intersection(two), scopes("read:events"));
+        assert!(!one.is_empty() && one.intersection(scopes("admin")).is_empty());
+    }
+
+    #[test]
+    fn scopes_are_an_array_in_json() {
+        let scopes: Scopes = serde_json::from_str(r#"["admin","read:events"]"#).expect("scopes");
+        assert_eq!(serde_json::to_string(&scopes).expect("JSON"), r#"["read:events","admin"]"#);
+        assert!(serde_json::from_str::<Scopes>(r#"["root"]"#).is_err());
+    }
+
+    #[test]
+    fn a_client_knows_its_secret_and_no_other() {
+        let client = Client {
+            id: "c".parse().expect("an id"),
+            tenant: TenantKey(1),
+            name: "Shop".to_owned(),
+            secret_digest: digest("secret"),
+            scopes: Scopes::all(),
+            enabled: true,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        assert!(client.knows("secret"));
+        assert!(!client.knows("secreT") && !client.knows(""));
+    }
+
+    #[test]
+    fn tokens_are_a_prefix_and_32_bytes_of_chance_that_urls_may_hold() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let tokens: std::collections::HashSet<_> = (0..100).map(|_| random_token("cb_", &mut rng)).collect();
+        assert_eq!(tokens.len(), 100);
+        for token in tokens {
+            assert!(token.starts_with("cb_") && token.len() == 3 + 43, "{token}");
+            assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{token}");
+        }
     }
 }

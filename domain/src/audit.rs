@@ -437,7 +437,9 @@ fn client(client: &Client) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{TenantKey, WebhookKey};
+    use crate::access::Scopes;
+    use crate::id::{JobKey, TenantKey, WebhookKey};
+    use crate::job::{JobState, Range, Selection};
     use crate::webhook::read_settings;
 
     fn webhook(text: &str, status: Status) -> Webhook {
@@ -513,8 +515,195 @@ mod tests {
         assert_eq!(read("webhook.deleted"), Ok(("webhook.deleted".to_owned(), false)));
         assert_eq!(read("webhook.*"), Ok(("webhook.".to_owned(), true)));
         assert_eq!(read("*"), Ok((String::new(), true)));
+        let longest = "a".repeat(64);
+        assert_eq!(read(&longest), Ok((longest.clone(), false)));
+        let one: ActionPattern = "webhook.deleted".parse().expect("a pattern");
+        let all: ActionPattern = "webhook.*".parse().expect("a pattern");
+        assert_eq!((one.exact(), one.start()), (Some("webhook.deleted"), "webhook.deleted"));
+        assert_eq!((all.exact(), all.start()), (None, "webhook."));
         for bad in ["", "web*", "*.deleted", "webhook deleted", "Webhook.*", &"a".repeat(65)] {
             assert_eq!(read(bad), Err(NoPattern), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn actors_are_told_apart_by_kind_and_id() {
+        let told = |actor: &Actor| (actor.kind(), actor.id(), actor.name().to_owned());
+        let expected = |kind, id: &str, name: &str| (kind, id.to_owned(), name.to_owned());
+        let client = Actor::Client { id: "c-1".parse().expect("an id"), name: "Shop".to_owned() };
+        let link = Actor::PortalLink { key: PortalLinkKey(7), name: "Anna".to_owned() };
+        assert_eq!(told(&client), expected("client", "c-1", "Shop"));
+        assert_eq!(told(&link), expected("portal_link", "ptl_7", "Anna"));
+        assert_eq!(told(&Actor::Subject { id: "anna".to_owned() }), expected("subject", "anna", ""));
+        assert_eq!(told(&Actor::Operator), expected("operator", "operator", ""));
+        assert_eq!(told(&By::system(Timestamp::UNIX_EPOCH).actor), expected("system", "system", ""));
+    }
+
+    #[test]
+    fn what_is_done_to_webhooks_and_deliveries_by_hand_is_told() {
+        let id = WebhookId::from_bytes([7; 16]);
+        let text = id.to_string();
+        let masked = json!({"secret": MASK, "previous_signs_until": "1970-01-01T00:00:00Z"});
+        let delivery = DeliveryKey(5);
+        for (change, action, target, before, after) in [
+            (
+                Change::secret_rotated(id, Timestamp::UNIX_EPOCH),
+                "webhook.secret_rotated",
+                ("webhook", &*text),
+                Some(json!({"secret": MASK})),
+                Some(masked),
+            ),
+            (Change::secret_shown(id), "webhook.secret_shown", ("webhook", &*text), None, None),
+            (Change::pinged(id), "webhook.pinged", ("webhook", &*text), None, None),
+            (
+                Change::delivery_retried(delivery, State::Failed),
+                "delivery.retried",
+                ("delivery", "dlv_5"),
+                Some(json!({"state": "failed"})),
+                Some(json!({"state": "pending"})),
+            ),
+            (
+                Change::delivery_cancelled(delivery, State::Waiting),
+                "delivery.cancelled",
+                ("delivery", "dlv_5"),
+                Some(json!({"state": "waiting"})),
+                Some(json!({"state": "cancelled"})),
+            ),
+        ] {
+            let (target_kind, target_id) = (target.0, target.1.to_owned());
+            assert_eq!(change, Change { action, target_kind, target_id, before, after });
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_told_as_it_is_and_what_is_gone_as_it_was() {
+        let tenant = |name: &str| Tenant {
+            key: TenantKey(1),
+            id: "acme".parse().expect("an id"),
+            name: name.to_owned(),
+            retention_seconds: Some(60),
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        let client = |enabled| Client {
+            id: "c-1".parse().expect("an id"),
+            tenant: TenantKey(1),
+            name: "Shop".to_owned(),
+            secret_digest: [0; 32],
+            scopes: Scopes::default(),
+            enabled,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        let link = PortalLink {
+            key: PortalLinkKey(7),
+            tenant: TenantKey(1),
+            name: "Anna".to_owned(),
+            scopes: Scopes::default(),
+            created_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::UNIX_EPOCH,
+            revoked_at: Some(Timestamp::UNIX_EPOCH),
+        };
+        let start = "1970-01-01T00:00:00Z";
+        let whole = json!({"name": "Shop", "scopes": [], "enabled": true});
+        let enabled = |enabled: bool| Some(json!({"enabled": enabled}));
+        for (change, action, before, after) in [
+            (
+                Change::tenant_created(&tenant("Acme")),
+                "tenant.created",
+                None,
+                Some(json!({"name": "Acme", "retention_seconds": 60})),
+            ),
+            (
+                Change::tenant_updated(&tenant("Acme"), &tenant("Acme Ltd")).expect("a change"),
+                "tenant.updated",
+                Some(json!({"name": "Acme"})),
+                Some(json!({"name": "Acme Ltd"})),
+            ),
+            (Change::client_created(&client(true)), "client.created", None, Some(whole.clone())),
+            (
+                Change::client_switched(&client(true), &client(false)).expect("a change"),
+                "client.disabled",
+                enabled(true),
+                enabled(false),
+            ),
+            (
+                Change::client_switched(&client(false), &client(true)).expect("a change"),
+                "client.enabled",
+                enabled(false),
+                enabled(true),
+            ),
+            (Change::client_deleted(&client(true)), "client.deleted", Some(whole), None),
+            (
+                Change::portal_link_created(&link),
+                "portal_link.created",
+                None,
+                Some(json!({"name": "Anna", "scopes": [], "expires_at": start})),
+            ),
+            (Change::portal_link_opened(&link), "portal_link.opened", None, None),
+            (
+                Change::portal_link_revoked(&link),
+                "portal_link.revoked",
+                Some(json!({"revoked_at": null})),
+                Some(json!({"revoked_at": start})),
+            ),
+        ] {
+            let (kind, _) = action.split_once('.').expect("a kind");
+            let ids = [("tenant", "acme"), ("client", "c-1"), ("portal_link", "ptl_7")];
+            let id = ids.into_iter().find(|(own, _)| *own == kind).map(|(_, id)| id);
+            assert_eq!((change.action, change.target_kind), (action, kind));
+            assert_eq!(
+                (Some(&*change.target_id), change.before, change.after),
+                (id, before, after),
+                "{action}"
+            );
+        }
+        assert_eq!(Change::tenant_updated(&tenant("Acme"), &tenant("Acme")), None);
+        assert_eq!(Change::client_switched(&client(true), &client(true)), None);
+    }
+
+    #[test]
+    fn a_job_is_told_with_what_it_sends_and_how_far_it_came() {
+        let job = |kind, state, done| Job {
+            key: JobKey(3),
+            tenant: TenantKey(1),
+            webhook: WebhookKey(1),
+            kind,
+            selection: None,
+            state,
+            total: None,
+            done,
+            looked_at: 0,
+            rate_per_second: None,
+            paced_until: Timestamp::UNIX_EPOCH,
+            left: Range { from: 1, to: 2 },
+            counted_to: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            ended_at: None,
+        };
+        let id = WebhookId::from_bytes([7; 16]);
+        let retry = Change::job_started(&job(JobKind::RetryFailed, JobState::Running, 0), Some(id));
+        assert_eq!((retry.action, &*retry.target_id), ("retry_failed.started", "job_3"));
+        assert_eq!((retry.before, retry.after), (None, Some(json!({"webhook_id": id}))));
+        let selection = Selection {
+            since: Timestamp::UNIX_EPOCH,
+            until: None,
+            missing: true,
+            states: Vec::new(),
+            type_name: None,
+            subject_id: None,
+        };
+        let replay = Job {
+            selection: Some(selection.clone()),
+            rate_per_second: Some(2.5),
+            ..job(JobKind::Replay, JobState::Running, 0)
+        };
+        let replay = Change::job_started(&replay, None);
+        assert_eq!((replay.action, replay.target_kind), ("replay.started", "job"));
+        let after = json!({"webhook_id": null, "selection": selection, "rate_per_second": 2.5});
+        assert_eq!(replay.after, Some(after));
+        let running = job(JobKind::Replay, JobState::Running, 4);
+        let stopped = Change::job_stopped(&running, &job(JobKind::Replay, JobState::Stopped, 5));
+        assert_eq!((stopped.action, &*stopped.target_id), ("job.stopped", "job_3"));
+        assert_eq!(stopped.before, Some(json!({"state": "running", "done": 4})));
+        assert_eq!(stopped.after, Some(json!({"state": "stopped", "done": 5})));
     }
 }

@@ -147,4 +147,14 @@ mod tests {
         assert!(clock.correct(-3_600_000_000));
         assert_eq!(clock.now().as_second(), 2 * 3_600);
     }
+
+    #[test]
+    fn a_manual_clock_stands_still_until_it_is_moved_and_is_not_corrected() {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        assert_eq!((clock.now(), clock.elapsed()), (Timestamp::UNIX_EPOCH, Duration::ZERO));
+        clock.advance(Duration::from_millis(1_500));
+        clock.advance(Duration::from_millis(500));
+        assert!(!clock.correct(7_200_000_000));
+        assert_eq!((clock.now().as_second(), clock.elapsed()), (2, Duration::from_secs(2)));
+    }
 }

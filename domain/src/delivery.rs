@@ -262,3 +262,15 @@ pub struct LoggedAttempt {
     /// The rest.
     pub detail: AttemptDetail,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_one_name_in_json_and_in_text() {
+        for state in State::ALL {
+            assert_eq!(serde_json::json!(state), state.as_str());
+        }
+    }
+}

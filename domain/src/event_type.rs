@@ -273,6 +273,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn types_and_prefixes_are_at_most_128_long() {
+        let read = |text: &str| text.parse::<EventType>();
+        let kind = |length: usize| format!("a.{}", "b".repeat(length - 2));
+        assert_eq!(read(&kind(128)), Ok(EventType::Custom(kind(128).into())));
+        let prefix = |length: usize| format!("{}.*", "a".repeat(length - 2));
+        assert!(prefix(128).parse::<TypePattern>().is_ok_and(|pattern| pattern.to_string() == prefix(128)));
+        for length in [129, 1_000] {
+            assert_eq!(read(&kind(length)), Err(InvalidEventType::Malformed));
+            assert_eq!(prefix(length).parse::<TypePattern>(), Err(InvalidTypePattern::Malformed));
+        }
+    }
+
     proptest! {
         #[test]
         fn parsing_never_panics_and_keeps_the_text(text in ".{0,40}") {

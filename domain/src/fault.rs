@@ -135,4 +135,19 @@ mod tests {
         assert_eq!(found.len(), MOST + 1);
         assert_eq!(found[MOST].detail, "has 7 more faults");
     }
+
+    #[test]
+    fn faults_that_are_taken_over_point_below_the_place_that_is_read() {
+        let mut below = Faults::new();
+        below.member("name", "is wrong");
+        below.too_large("is too large");
+        let below = below.finish(None::<()>).expect_err("faults");
+        let mut faults = Faults::new();
+        faults.within("subject", |faults| faults.extend(below));
+        assert!(faults.points_to("/subject/name") && faults.points_to("/subject"));
+        assert!(!faults.points_to("/name") && !faults.points_to(""));
+        let found = faults.finish(Some(())).expect_err("faults");
+        assert_eq!(found.iter().map(|fault| fault.too_large).collect::<Vec<_>>(), [false, true]);
+        assert_eq!((&*found[0].detail, &*found[1].detail), ("is wrong", "is too large"));
+    }
 }

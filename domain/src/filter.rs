@@ -236,8 +236,18 @@ mod tests {
         for query in ["$[*,*,*][*,*,*][*,*]", "$..a..b", "$[?@.a == $.data.b]", "$..*[?@..x]", "$[?$.a]"] {
             assert_eq!(error(query), InvalidFilter::TooCostly, "{query}");
         }
-        assert_eq!(error(&format!("$.{}", "a".repeat(MAX_LENGTH))), InvalidFilter::TooLong);
+        let long = |length: usize| format!("$.{}", "a".repeat(length - 2));
+        assert_eq!(error(&long(MAX_LENGTH + 1)), InvalidFilter::TooLong);
+        assert!(long(MAX_LENGTH).parse::<Filter>().is_ok());
         assert!("$['..', \"$$..\", 'a\\'..,,,,,']".parse::<Filter>().is_ok());
+    }
+
+    #[test]
+    fn a_filter_is_the_text_that_was_written() {
+        let filter = |query: &str| query.parse::<Filter>().expect(query);
+        assert_eq!(filter("$.data.quantity").as_str(), "$.data.quantity");
+        assert_eq!(filter("$.a"), filter("$.a"));
+        assert_ne!(filter("$.a"), filter("$['a']"), "the same query, and an edit all the same");
     }
 
     proptest! {

@@ -208,6 +208,9 @@ fn uuid_v7(now: Timestamp, rng: &mut dyn Rng) -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
     use super::*;
 
     #[test]
@@ -245,5 +248,19 @@ mod tests {
         for bad in ["184467", "dlv_", "dlv_-1", "dlv_99999999999999999999", "job_1"] {
             assert!(bad.parse::<DeliveryKey>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn ids_of_our_own_are_uuids_that_tell_when_and_differ() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let mut ids = Vec::new();
+        for time in ["1969-12-31T23:59:59Z", "2026-11-21T19:00:00Z", "2026-11-21T19:00:00.001Z"] {
+            ids.extend([(); 2].map(|()| WebhookId::generate(at(time), &mut rng).to_string()));
+        }
+        assert!(ids[2].starts_with("01a1ff7a-cb80-7") && ids[4].starts_with("01a1ff7a-cb81-7"), "{ids:?}");
+        assert!(ids.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'7'), "{ids:?}");
+        assert!(ids[0] != ids[1] && ids[2] != ids[3], "{ids:?}");
+        assert!(ids[1] < ids[2] && ids[3] < ids[4], "{ids:?}");
     }
 }

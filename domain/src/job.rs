@@ -287,4 +287,24 @@ mod tests {
         assert_eq!(job.reach(), Range { from: 1, to: 500 });
         assert_eq!(Job { counted_to: None, ..job }.reach(), Range { from: 1, to: 1_000 });
     }
+
+    #[test]
+    fn no_more_is_made_due_at_once_than_somebody_can_take_and_nothing_twice() {
+        let quick = job(Some(100_000.0));
+        assert_eq!(quick.allowed(at(0), 250), 250);
+        let mut slow = job(Some(10.0));
+        assert_eq!(slow.paced_after(0, at(0)), slow.paced_until, "nothing was moved");
+        slow.paced_until = at(100);
+        assert_eq!((slow.allowed(at(0), 250), slow.resumes_at(at(0))), (0, Some(at(100))));
+    }
+
+    #[test]
+    fn kinds_and_states_have_one_name_in_json_and_sql() {
+        for kind in [JobKind::RetryFailed, JobKind::Replay] {
+            assert_eq!(serde_json::json!(kind), kind.as_str());
+        }
+        for state in [JobState::Running, JobState::Finished, JobState::Stopped] {
+            assert_eq!(serde_json::json!(state), state.as_str());
+        }
+    }
 }

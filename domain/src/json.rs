@@ -237,6 +237,7 @@ mod tests {
         assert_eq!(depth("{}"), 1);
         assert_eq!(depth(r#"{"a[[[":["\"[",{"b":[]}]}"#), 4);
         assert_eq!(depth("[]"), 1);
+        assert_eq!(depth("[[],{},[{}]]"), 3);
     }
 
     #[test]
@@ -249,6 +250,48 @@ mod tests {
             check_object(&raw, &mut faults);
             assert_eq!(faults.count(), count, "{text}");
         }
+    }
+
+    fn told<T>(read: impl FnOnce(&mut Faults) -> T) -> String {
+        let mut faults = Faults::new();
+        let _ = read(&mut faults);
+        faults.finish(None::<()>).expect_err("a fault").remove(0).detail
+    }
+
+    #[test]
+    fn a_fault_says_what_stands_there_instead() {
+        for (text, kind) in [
+            ("[1]", "an array"),
+            ("\"a\"", "a string"),
+            ("true", "a boolean"),
+            ("false", "a boolean"),
+            ("null", "null"),
+            ("-1", "a number"),
+            ("20", "a number"),
+        ] {
+            let expected = format!("must be an object, not {kind}");
+            assert_eq!(told(|faults| Members::read(text, faults)), expected);
+            let raw: Box<RawValue> = serde_json::from_str(text).expect("valid JSON");
+            assert_eq!(told(|faults| check_object(&raw, faults)), expected);
+        }
+        for text in ["", "{", "{\"a\":}", "{} {}"] {
+            assert!(told(|faults| Members::read(text, faults)).starts_with("is not valid JSON: "), "{text}");
+        }
+        let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).expect("valid JSON");
+        assert_eq!(told(|faults| read_string(&raw("{}"), faults)), "must be a string, not an object");
+        let lone = "holds an escape that stands for no character";
+        assert_eq!(told(|faults| read_string(&raw(r#""\ud800""#), faults)), lone);
+    }
+
+    #[test]
+    fn an_object_may_nest_as_deep_as_is_said() {
+        let count = |levels: usize| {
+            let text = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+            let mut faults = Faults::new();
+            check_object(&serde_json::from_str::<Box<RawValue>>(&text).expect("valid JSON"), &mut faults);
+            faults.count()
+        };
+        assert_eq!((count(MAX_DEPTH), count(MAX_DEPTH + 1)), (0, 1));
     }
 
     proptest! {

@@ -331,6 +331,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_type_alone_rules_out_what_nobody_can_hear() {
+        let may_match = |settings: &Settings, type_name: &str| {
+            let mut index = Index::default();
+            index.insert(1, settings);
+            index.may_match(type_name, &EventType::from_stored(type_name).expect("a type"))
+        };
+        let exact = settings(&["ticket.paid"], None, false);
+        let related = settings(&["ticket.paid"], None, true);
+        let text = r#"{"url": "https://example.com", "dialect": "ingresse", "hooks": ["postback"]}"#;
+        let postback = read_settings(text, None).expect("good settings").0;
+        for (settings, type_name, may) in [
+            (&exact, "ticket.paid", true),
+            (&exact, "order.paid", false),
+            (&exact, "order.updated", false),
+            (&related, "order.paid", true),
+            (&related, "order.created", false),
+            (&related, "acme.paid", false),
+            (&postback, "order.updated", true),
+            (&postback, "ticket.updated", false),
+        ] {
+            assert_eq!(may_match(settings, type_name), may, "{type_name} {settings:?}");
+        }
+    }
+
     /// What a webhook of any dialect may ask for.
     fn subscriptions() -> impl Strategy<Value = serde_json::Value> {
         use serde_json::json;
@@ -405,6 +430,7 @@ mod tests {
                 index.remove(number, settings);
             }
             let mut found = index.matches(&event);
+            prop_assert!(found.is_empty() || index.may_match(type_name, &event.event_type));
             found.sort_unstable_by_key(|(number, _)| *number);
             let expected: Vec<_> = all
                 .iter()

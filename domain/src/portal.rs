@@ -31,3 +31,24 @@ impl PortalLink {
         self.revoked_at.is_none() && now < self.expires_at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_open_until_it_ends_or_is_revoked() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let link = PortalLink {
+            key: PortalLinkKey(1),
+            tenant: TenantKey(1),
+            name: String::new(),
+            scopes: Scopes::all(),
+            created_at: at(0),
+            expires_at: at(10),
+            revoked_at: None,
+        };
+        assert!(link.is_open(at(9)) && !link.is_open(at(10)) && !link.is_open(at(11)));
+        assert!(!PortalLink { revoked_at: Some(at(5)), ..link }.is_open(at(9)));
+    }
+}

@@ -159,6 +159,19 @@ mod tests {
         for seconds in [&[-1.0][..], &[f64::NAN], &[f64::INFINITY], &[86_401.0], &[1.0; 101]] {
             assert_eq!(Schedule::from_seconds(seconds), Err(InvalidSchedule), "{seconds:?}");
         }
+        let longest = [86_400.0; MAX_RETRIES];
+        assert!(Schedule::from_seconds(&longest).is_ok_and(|schedule| schedule.seconds().eq(longest)));
+    }
+
+    #[test]
+    fn chance_shortens_and_lengthens_waits() {
+        let schedule = Schedule::from_seconds(&[100.0]).expect("valid");
+        let mut rng = StdRng::seed_from_u64(1);
+        let waits: Vec<_> =
+            (0..1_000).map(|_| schedule.wait(1, None, &mut rng).expect("a wait").as_secs_f64()).collect();
+        let count = |least: f64, most: f64| waits.iter().filter(|wait| (least..most).contains(*wait)).count();
+        assert!(count(80.0, 90.0) > 150 && count(110.0, 120.0) > 150, "{waits:?}");
+        assert_eq!(count(80.0, 120.1), 1_000);
     }
 
     #[test]

@@ -102,4 +102,11 @@ mod tests {
         assert_eq!(stats.latency_quantile_ms(1.0), Some(30_000));
         assert_eq!(WebhookStats::default().latency_quantile_ms(0.5), None);
     }
+
+    #[test]
+    fn a_latency_is_of_the_first_class_whose_bound_it_does_not_pass() {
+        let class = |milliseconds| latency_class(Duration::from_millis(milliseconds));
+        assert_eq!((class(0), class(1), class(2), class(3)), (0, 0, 1, 2));
+        assert_eq!((class(30_000), class(30_001)), (LATENCY_CLASSES - 2, LATENCY_CLASSES - 1));
+    }
 }

@@ -84,3 +84,18 @@ impl Trigger {
         Self::ALL.into_iter().find(|trigger| trigger.participle() == word)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_participles_survive_the_round_trip_and_differ() {
+        for trigger in Trigger::ALL {
+            assert_eq!(serde_json::json!(trigger), trigger.as_str());
+            assert_eq!(Trigger::from_word(trigger.as_str()), Some(trigger));
+            assert_eq!(Trigger::from_participle(trigger.participle()), Some(trigger));
+        }
+        assert_eq!((Trigger::from_word("created"), Trigger::from_participle("create")), (None, None));
+    }
+}

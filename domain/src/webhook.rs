@@ -414,3 +414,73 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::tests::webhook;
+
+    #[test]
+    fn a_secret_signs_until_it_expires() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let stored = |seed: u8, expires_at| {
+            let text = format!("whsec_{}", [seed; 43].map(char::from).iter().collect::<String>() + "=");
+            StoredSecret {
+                secret: Secret::from_text(&text).expect("a secret"),
+                created_at: at(0),
+                expires_at,
+            }
+        };
+        let (new, old, older) = (stored(b'A', None), stored(b'Q', Some(at(20))), stored(b'g', Some(at(10))));
+        let mut webhook = webhook(&serde_json::json!({"url": "https://example.com", "events": ["*"]}));
+        webhook.secrets = vec![new.clone(), old.clone(), older.clone()];
+        let valid = |second| webhook.valid_secrets(at(second)).cloned().collect::<Vec<_>>();
+        assert_eq!(valid(9), [new.secret.clone(), old.secret.clone(), older.secret]);
+        assert_eq!(valid(10), [new.secret.clone(), old.secret]);
+        assert_eq!(valid(20), [new.secret]);
+    }
+
+    #[test]
+    fn only_updates_of_known_things_collapse_and_only_in_order() {
+        let order = |more: &str, type_name: &str| {
+            let text = format!(r#"{{"url": "https://example.com", "events": ["*"]{more}}}"#);
+            let settings = read_settings(&text, None).expect("good settings").0;
+            settings.order(&type_name.parse().expect("a type"))
+        };
+        let (ordered, latest) =
+            (r#", "ordering": "subject""#, r#", "ordering": "subject", "collapse": "latest""#);
+        assert_eq!(order("", "ticket.updated"), Order::Free);
+        assert_eq!(order(ordered, "ticket.updated"), Order::BySubject { collapses: false });
+        assert_eq!(order(latest, "ticket.updated"), Order::BySubject { collapses: true });
+        for other in ["ticket.created", "acme.updated"] {
+            assert_eq!(order(latest, other), Order::BySubject { collapses: false });
+        }
+    }
+
+    #[test]
+    fn what_is_confidential_is_found_and_shown_by_no_debug_output() {
+        let text = r#"{"url": "https://example.com", "events": ["*"], "authorization_header": "sesame-1",
+            "client_certificate": {"certificate": "C", "private_key": "sesame-2"}}"#;
+        let settings = read_settings(text, None).expect("good settings").0;
+        let revealed = serde_json::json!(settings.revealed());
+        let found = settings.confidential();
+        assert_eq!(found.len(), CONFIDENTIAL.len());
+        for (place, text) in found {
+            assert_eq!(revealed.pointer(place).and_then(|value| value.as_str()), Some(text.reveal()));
+            assert_eq!(format!("{text:?}"), MASK);
+        }
+    }
+
+    #[test]
+    fn words_of_settings_have_one_name_in_json_and_in_text() {
+        for status in [Status::Active, Status::Paused, Status::Disabled] {
+            assert_eq!(serde_json::json!(status), status.as_str());
+        }
+        for ordering in [Ordering::None, Ordering::Subject] {
+            assert_eq!(serde_json::json!(ordering), ordering.as_str());
+        }
+        for collapse in [Collapse::None, Collapse::Latest] {
+            assert_eq!(serde_json::json!(collapse), collapse.as_str());
+        }
+    }
+}

@@ -100,12 +100,38 @@ fn limits_are_kept() {
     let pad = "x".repeat(MAX_EVENT_BYTES);
     assert_eq!(pointers(&format!(r#"{{"type":"a.b","subject":{{"id":"1"}},"data":{{"p":"{pad}"}}}}"#)), [""]);
     let one = r#"{"type":"a.b","subject":{"id":"1"}}"#;
+    let padded = |length: usize| format!("{one}{}", " ".repeat(length - one.len()));
+    assert_eq!(read(&padded(MAX_EVENT_BYTES)).map(|events| events.len()), Ok(1));
+    assert_eq!(pointers(&padded(MAX_EVENT_BYTES + 1)), [""]);
     let many = |count: usize| format!("[{}]", vec![one; count].join(","));
     assert_eq!(read(&many(MAX_EVENTS)).map(|events| events.len()), Ok(MAX_EVENTS));
     assert_eq!(pointers(&many(MAX_EVENTS + 1)), [""]);
     assert_eq!(pointers("[]"), [""]);
     let deep = format!("{}{}", "{\"a\":".repeat(70), format_args!("1{}", "}".repeat(70)));
     assert_eq!(pointers(&format!(r#"{{"type":"a.b","subject":{{"id":"1"}},"data":{deep}}}"#)), ["/data"]);
+}
+
+#[test]
+fn ids_and_names_may_be_as_long_as_is_said_and_only_names_empty() {
+    let event = |id: &str, name: &str, related: &str, actor: &str| {
+        serde_json::json!({
+            "type": "a.b", "subject": {"id": id, "name": name}, "related": {"order": [related]},
+            "actor": {"id": actor, "name": name}, "action": actor,
+        })
+        .to_string()
+    };
+    let (long, longer) = (&*"x".repeat(MAX_TEXT), &*"x".repeat(MAX_TEXT + 1));
+    for name in ["", long] {
+        assert!(read(&event(long, name, long, long)).is_ok());
+    }
+    for (ids, name) in [("", ""), (longer, longer)] {
+        let names: &[&str] = if name.is_empty() { &[] } else { &["/actor/name", "/subject/name"] };
+        let mut found = pointers(&event(ids, name, ids, ids));
+        found.sort();
+        let mut expected = [&["/action", "/actor/id", "/related/order", "/subject/id"], names].concat();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]

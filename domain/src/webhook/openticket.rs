@@ -182,3 +182,99 @@ fn plain(name: &str, value: &str) -> String {
     };
     told.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Resource;
+    use crate::retry::Policy;
+    use crate::trigger::Trigger;
+    use crate::webhook::Subscription;
+
+    const ONE: &str = r#"{"name": "One", "url": "https://one.example/", "resource": "ticket",
+        "trigger": "paid", "retries": 3, "identifier": "7", "triggered_by_child_resources": true}"#;
+
+    fn read(text: &str, extent: Extent<'_>) -> Result<Settings, Vec<Fault>> {
+        Fields::from_json(text)?.settings(extent)
+    }
+
+    fn pointers(text: &str, extent: Extent<'_>) -> Vec<String> {
+        read(text, extent).err().unwrap_or_default().into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    fn one() -> Settings {
+        read(ONE, Extent::New).expect("good settings")
+    }
+
+    #[test]
+    fn a_form_says_the_same_as_json() {
+        let form = b"name=One&url=https%3A%2F%2Fone.example%2F&resource=ticket&trigger=paid&retries=03\
+            &identifier=7&triggered_by_related_resources=on";
+        let settings = Fields::from_form(form).settings(Extent::New).expect("good settings");
+        assert_eq!(settings, one());
+        let pair = Subscription::OpenTicket { resource: Resource::Ticket, trigger: Trigger::Paid };
+        assert_eq!((settings.subscription, settings.retry), (pair, Policy::Doubling { retries: 3 }));
+        assert!(settings.triggered_by_related && settings.identifier.as_deref() == Some("7"));
+    }
+
+    #[test]
+    fn forms_and_careless_clients_say_yes_no_and_nothing_in_many_words() {
+        let related = |value: &str| {
+            let text = format!(r#"{{"triggered_by_related_resources": {value}}}"#);
+            read(&text, Extent::Part(&one())).map(|settings| settings.triggered_by_related).ok()
+        };
+        for yes in ["true", "1", "\"1\"", "\"true\"", "\"on\"", "\"yes\""] {
+            assert_eq!(related(yes), Some(true), "{yes}");
+        }
+        for no in ["false", "0", "\"0\"", "\"false\"", "\"off\"", "\"no\"", "\"\"", "null"] {
+            assert_eq!(related(no), Some(false), "{no}");
+        }
+        assert_eq!(related("\"perhaps\""), None);
+        let identifier = |value: &str| {
+            let text = format!(r#"{{"identifier": {value}}}"#);
+            read(&text, Extent::Part(&one())).expect("a good edit").identifier
+        };
+        assert_eq!(
+            (identifier("\"\""), identifier("null"), identifier("\"8\"")),
+            (None, None, Some("8".to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_replaces_a_webhook_keeps_nothing_and_what_edits_it_the_rest() {
+        let whole = r#"{"name": "Two", "url": "https://two.example/", "resource": "order", "trigger": "scan",
+            "retries": 0, "guid": "x", "nonce": "y"}"#;
+        let base = one();
+        let replaced = read(whole, Extent::Whole(&base)).expect("good settings");
+        assert_eq!((replaced.identifier.as_ref(), replaced.triggered_by_related), (None, false));
+        assert_eq!((&*replaced.name, &replaced.retry), ("Two", &Policy::Doubling { retries: 0 }));
+        let kept = read(ONE, Extent::Whole(&replaced)).expect("good settings");
+        assert_eq!(kept, base);
+        let edited = read(r#"{"name": "Two"}"#, Extent::Part(&base)).expect("a good edit");
+        assert_eq!(edited, Settings { name: "Two".to_owned(), ..base });
+    }
+
+    #[test]
+    fn every_fault_is_told_once_and_by_the_name_that_was_used() {
+        let base = one();
+        let required = ["/name", "/url", "/resource", "/trigger", "/retries"];
+        assert_eq!(pointers("{}", Extent::New), required);
+        assert_eq!(pointers("{}", Extent::Whole(&base)), required);
+        assert_eq!(pointers("{}", Extent::Part(&base)), [""; 0]);
+        assert_eq!(pointers("[]", Extent::New), [""]);
+        let part = |text: &str| pointers(text, Extent::Part(&base));
+        assert_eq!(part(r#"{"triggered_by_child_resources": 5}"#), ["/triggered_by_child_resources"]);
+        assert_eq!(part(r#"{"triggered_by_related_resources": 5}"#), ["/triggered_by_related_resources"]);
+        let twice = r#"{"triggered_by_related_resources": 1, "triggered_by_child_resources": 1}"#;
+        assert_eq!(part(twice), ["/triggered_by_child_resources"]);
+        assert_eq!(part(r#"{"name": null, "events": ["*"]}"#), ["/name", "/events"]);
+        assert_eq!(part(r#"{"retries": "many", "url": "x"}"#), ["/url", "/retries"]);
+    }
+
+    #[test]
+    fn a_body_of_too_many_fields_is_known_and_not_kept() {
+        let fields = |count: usize| Fields::from_form("name=x&".repeat(count).as_bytes());
+        assert!(!fields(MOST_FIELDS).are_too_many() && fields(MOST_FIELDS + 1).are_too_many());
+        assert_eq!(fields(1_000).0.len(), MOST_FIELDS + 1);
+    }
+}

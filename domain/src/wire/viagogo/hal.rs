@@ -83,3 +83,32 @@ impl<'a> WebhookResource<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::wire::tests::webhook;
+
+    #[test]
+    fn a_webhook_tells_its_topics_and_where_it_is_changed_and_tried_out() {
+        let webhook = webhook(&json!({
+            "url": "https://example.com/", "name": "One", "dialect": "viagogo", "topics": ["Sales", "Ping"],
+        }));
+        let told = json!(WebhookResource::new(&webhook, "https://api.example", Some("mask")));
+        let own = format!("https://api.example/viagogo/v2/webhooks/{}", webhook.key.0);
+        let link = |href: &str| json!({"href": href, "title": null, "templated": false});
+        assert_eq!(told["topics"], json!(["Sales", "Ping"]));
+        assert_eq!((&told["name"], &told["authorization_header"]), (&json!("One"), &json!("mask")));
+        assert_eq!(
+            told["_links"],
+            json!({
+                "self": link(&own), "webhook:update": link(&own), "webhook:delete": link(&own),
+                "webhook:ping": link(&format!("{own}/ping")),
+            })
+        );
+        let titled = Link::new(own.clone()).titled("One");
+        assert_eq!(json!(titled), json!({"href": own, "title": "One", "templated": false}));
+    }
+}
