@@ -150,4 +150,16 @@ mod tests {
         let edit = r#"{"url": "http://partner.example/"}"#;
         assert_eq!(pointers(edit, Some(&settings("c", "k"))), [at]);
     }
+
+    #[test]
+    fn a_chain_may_be_32_kib_long_and_a_key_16() {
+        let lengths = |chain: usize, key: usize| {
+            let (chain, key) = ("c".repeat(chain), "k".repeat(key));
+            let certificate = format!(r#"{{"certificate": "{chain}", "private_key": "{key}"}}"#);
+            pointers(&format!(r#"{{{URL}, "client_certificate": {certificate}}}"#), None)
+        };
+        assert_eq!(lengths(32_768, 16_384), [""; 0]);
+        let at = "/client_certificate";
+        assert_eq!(lengths(32_769, 16_385), [format!("{at}/certificate"), format!("{at}/private_key")]);
+    }
 }

@@ -433,6 +433,81 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_those_of_the_documentation() {
+        let base = minimal();
+        let url = |length: usize| format!("\"https://x.example/{}\"", "p".repeat(length - 18));
+        let text = |length: usize| format!("\"{}\"", "x".repeat(length));
+        for (member, good, bad) in [
+            ("url", vec![url(2_048)], vec![url(2_049), url(9_000)]),
+            ("name", vec![text(1), text(255)], vec![text(0), text(256), text(999), "5".to_owned()]),
+            ("identifier", vec![text(1), text(512)], vec![text(0), text(513), text(999)]),
+            (
+                "max_in_flight",
+                vec!["1".to_owned(), "1000".to_owned()],
+                vec!["0".to_owned(), "1001".to_owned()],
+            ),
+            (
+                "timeout_seconds",
+                vec!["0.1".to_owned(), "60".to_owned()],
+                vec!["0.09".to_owned(), "60.1".to_owned()],
+            ),
+            (
+                "rate_per_second",
+                vec!["0.01".to_owned(), "10000".to_owned()],
+                vec!["0.009".to_owned(), "10001".to_owned()],
+            ),
+            ("authorization_header", vec![text(4_096)], vec![text(0), text(4_097)]),
+        ] {
+            for value in good {
+                assert_eq!(pointers(&format!("{{\"{member}\": {value}}}"), Some(&base)), [""; 0], "{value}");
+            }
+            for value in bad {
+                let expected = [format!("/{member}")];
+                assert_eq!(pointers(&format!("{{\"{member}\": {value}}}"), Some(&base)), expected, "{value}");
+            }
+        }
+        let kept = r#"{"rate_per_second": 2.5, "timeout_seconds": 1.5, "max_in_flight": 3}"#;
+        let edited = read_settings(kept, Some(&base)).expect("good settings").0;
+        let numbers = (edited.rate_per_second, edited.timeout, edited.max_in_flight);
+        assert_eq!(numbers, (Some(2.5), Duration::from_millis(1_500), 3));
+    }
+
+    #[test]
+    fn a_url_holds_neither_credentials_nor_a_fragment_and_is_of_http() {
+        let told = |url: &str| {
+            let text = format!(r#"{{"url": "{url}", "events": ["*"]}}"#);
+            read_settings(&text, None).map_err(|faults| faults[0].detail.clone())
+        };
+        for (url, word) in [
+            ("https://u@x.example/", "user name"),
+            ("https://:p@x.example/", "user name"),
+            ("https://x.example/#f", "fragment"),
+            ("ftp://x.example/", "https://"),
+            ("https://x.example/\\u0000", "control"),
+        ] {
+            let fault = told(url).expect_err(url);
+            assert!(fault.contains(word), "{url}: {fault}");
+        }
+        assert!(told("http://x.example:8080/a?b=c").is_ok());
+        // Who stored it once can still read it.
+        let stored = r#"{"url": " https://x.example/", "events": ["*"]}"#;
+        assert!(read_stored_settings(stored).is_ok());
+    }
+
+    #[test]
+    fn skipping_what_is_out_of_date_needs_an_order() {
+        let text = |ordering: &str, collapse: &str| {
+            format!(
+                r#"{{"url": "https://x.example", "events": ["*"], "ordering": "{ordering}", "collapse": "{collapse}"}}"#
+            )
+        };
+        assert_eq!(pointers(&text("none", "latest"), None), ["/collapse"]);
+        for (ordering, collapse) in [("subject", "latest"), ("subject", "none"), ("none", "none")] {
+            assert_eq!(pointers(&text(ordering, collapse), None), [""; 0]);
+        }
+    }
+
+    #[test]
     fn debug_output_hides_the_authorization_header() {
         let mut settings = minimal();
         settings.authorization_header = Some(Confidential::new("Bearer sesame".to_owned()));

@@ -142,6 +142,29 @@ mod tests {
         assert_eq!(settings.headers, [("x-tenant".to_owned(), "acme".to_owned())]);
     }
 
+    #[test]
+    fn names_are_told_once_and_all_is_bounded() {
+        let pointers = |headers: serde_json::Map<String, serde_json::Value>| {
+            let text = json!({"url": "https://partner.example/", "events": ["*"], "headers": headers});
+            let faults = read_settings(&text.to_string(), None).err().unwrap_or_default();
+            faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
+        };
+        let many = |count: usize| (0..count).map(|number| (format!("x-{number}"), json!("1"))).collect();
+        assert_eq!(pointers(many(32)), [""; 0]);
+        assert_eq!(
+            (pointers(many(33)), pointers(many(50))),
+            (vec!["/headers".to_owned()], vec!["/headers".to_owned()])
+        );
+        let one =
+            |name: usize, value: usize| [("x".repeat(name), json!("v".repeat(value)))].into_iter().collect();
+        assert_eq!(pointers(one(128, 4_096)), [""; 0]);
+        for (name, value) in [(129, 1), (500, 1), (1, 0), (1, 4_097), (1, 9_000)] {
+            assert_eq!(pointers(one(name, value)), [format!("/headers/{}", "x".repeat(name))]);
+        }
+        let twice = [("X-A".to_owned(), json!("1")), ("x-a".to_owned(), json!("2"))];
+        assert_eq!(pointers(twice.into_iter().collect()), ["/headers/x-a"]);
+    }
+
     proptest! {
         #[test]
         fn no_name_and_no_value_ends_a_line(

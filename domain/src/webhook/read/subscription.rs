@@ -271,6 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn patterns_and_retries_are_100_at_most() {
+        let patterns = |count: usize| {
+            let patterns: Vec<_> = (0..count).map(|number| format!("acme.p{number}")).collect();
+            pointers(&format!(r#""events": {}"#, serde_json::json!(patterns)))
+        };
+        assert_eq!((patterns(100), patterns(101)), (vec![], vec!["/events".to_owned()]));
+        assert_eq!(patterns(500), ["/events"]);
+        let pair = r#""dialect": "openticket", "resource": "event", "trigger": "create""#;
+        assert_eq!(good(&format!(r#"{pair}, "retries": 100"#), None).retry.retries(), 100);
+    }
+
+    #[test]
     fn what_belongs_to_another_dialect_is_refused_with_the_reason() {
         let text = r#"{"url": "https://example.com", "dialect": "ingresse", "hooks": ["ticket"],
             "events": ["*"], "resource": "event", "retries": 3, "triggered_by_related": true}"#;
