@@ -24,7 +24,7 @@ mod paused;
 mod revoked;
 
 /// How long a lease runs, and how often others look for leases that have passed.
-const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(11);
 const LOOKED: Duration = Duration::from_secs(3);
 
 /// How much longer something may take because the machine is busy.
