@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::sql::Connection;
-use super::{attempts, audit, by_hand, chains, claims, stats};
+use super::{attempts, audit, by_hand, chains, claims, sealing, stats};
 use super::{delivery_list, echoes, event_list, jobs, missing, stream, timeline, webhooks};
 use crate::sealing::{EncryptionKey, Keys};
 
@@ -110,6 +110,19 @@ async fn check(conn: &Connection, when: &str) {
     }
 }
 
+/// The few rows of the deployment are read whole, and what is found is few as well.
+async fn check_ids_of_keys(conn: &Connection, when: &str) {
+    let plan = plan(conn, sealing::IDS).await;
+    for table in ["webhooks", "secrets"] {
+        for condition in [r"> '\x'::bytea".to_owned(), format!("> of_{table}_1.id)")] {
+            let named = |line: &str| line.contains("Index Cond: ") && line.contains(&condition);
+            assert!(plan.lines().any(named), "{when}: {condition}\n{plan}");
+        }
+        assert!(!plan.contains(&format!("Seq Scan on {table}")), "{when}: {plan}");
+        assert!(plan.contains(&format!("using {table}_sealed on {table}")), "{when}: {plan}");
+    }
+}
+
 /// Much for few: of two tenants, two webhooks and two types.
 const FILLED: &str = "
     INSERT INTO events (key, tenant, accepted_at, first_delivery, id, type, subject, webhooks, body)
@@ -134,8 +147,11 @@ async fn statements_use_their_index_whatever_the_statistics_say() {
     // It leaves out what holds nothing for these values, which are none.
     conn.batch_execute("SET enable_partition_pruning = off").await.expect("a setting");
     check(&conn, "nothing is known").await;
+    check_ids_of_keys(&conn, "nothing is known").await;
     conn.batch_execute("ANALYZE").await.expect("statistics");
     check(&conn, "known to be empty").await;
+    check_ids_of_keys(&conn, "known to be empty").await;
     conn.batch_execute(FILLED).await.expect("rows");
     check(&conn, "known to be filled").await;
+    check_ids_of_keys(&conn, "known to be filled").await;
 }

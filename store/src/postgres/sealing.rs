@@ -36,7 +36,7 @@ async fn judge(conn: &Connection, keys: &Keys) -> Result<(), OpenError> {
     let note =
         "INSERT INTO deployment (name, value, sealed) VALUES ($1, '', $2) ON CONFLICT (name) DO NOTHING";
     let is_first = sql::run(conn, note, &[&CHECK, &sealed]).await? > 0;
-    ring.knows_all(used(conn).await?.into_keys())?;
+    ring.knows_all(ids(conn).await?)?;
     // Before the commit, which makes others rely on the key.
     if is_first { keys.save() } else { Ok(()) }
 }
@@ -119,6 +119,32 @@ fn id(row: &Row) -> Result<[u8; 16], Failure> {
     Ok(id.try_into().map_err(|_| Corrupt("the id of a webhook".to_owned()))?)
 }
 
+/// The ids of the keys that have sealed something, at the cost of one step of an index
+/// each: it is asked at every start, and at every step of a change of the key.
+pub(super) const IDS: &str = "WITH RECURSIVE
+    of_webhooks (id) AS (
+        (SELECT substr(sealed, 2, 8) FROM webhooks WHERE substr(sealed, 2, 8) > '' ORDER BY 1 LIMIT 1)
+        UNION ALL
+        SELECT next.id FROM of_webhooks CROSS JOIN LATERAL (
+            SELECT substr(sealed, 2, 8) AS id FROM webhooks
+            WHERE substr(sealed, 2, 8) > of_webhooks.id ORDER BY 1 LIMIT 1
+        ) AS next
+    ),
+    of_secrets (id) AS (
+        (SELECT substr(sealed, 2, 8) FROM secrets WHERE substr(sealed, 2, 8) > '' ORDER BY 1 LIMIT 1)
+        UNION ALL
+        SELECT next.id FROM of_secrets CROSS JOIN LATERAL (
+            SELECT substr(sealed, 2, 8) AS id FROM secrets
+            WHERE substr(sealed, 2, 8) > of_secrets.id ORDER BY 1 LIMIT 1
+        ) AS next
+    )
+    SELECT id FROM of_webhooks UNION SELECT id FROM of_secrets
+    UNION SELECT substr(sealed, 2, 8) FROM deployment WHERE sealed IS NOT NULL";
+
+async fn ids(conn: &Connection) -> Result<Vec<Option<KeyId>>, Failure> {
+    sql::many(conn, IDS, &[], |row: &Row| Ok(KeyId::read(row.try_get(0)?))).await
+}
+
 /// How many rows each key has sealed.
 pub(super) async fn used(conn: &Connection) -> Result<Used, Failure> {
     let sql = "SELECT id, sum(n)::bigint FROM (
@@ -134,8 +160,7 @@ pub(super) async fn used(conn: &Connection) -> Result<Used, Failure> {
 /// that somebody else is writing are passed over: they are sealed with that.
 pub(super) async fn seal_anew(conn: &Connection, ring: &KeyRing, limit: usize) -> Result<Cleared, Failure> {
     let mut rows = 0;
-    let used = used(conn).await?;
-    for id in used.into_keys().flatten().filter(|id| Some(*id) != ring.first()) {
+    for id in ids(conn).await?.into_iter().flatten().filter(|id| Some(*id) != ring.first()) {
         let id = id.bytes();
         rows += settings_anew(conn, ring, &id, limit - rows).await?;
         rows += secrets_anew(conn, ring, &id, limit - rows).await?;

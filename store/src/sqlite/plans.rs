@@ -101,6 +101,20 @@ fn the_audit_log_is_read_by_its_indexes() {
 }
 
 #[test]
+fn ids_of_keys_are_stepped_over_and_not_counted() {
+    let mut conn = Connection::open_in_memory().expect("a database");
+    migrations::migrate(&mut conn).expect("the schema");
+    let plan = plan(&conn, super::sealing::IDS);
+    for table in ["webhooks", "secrets"] {
+        for step in ["", " (<expr>>?)"] {
+            let step = format!("SEARCH {table} USING COVERING INDEX {table}_sealed{step}");
+            assert!(plan.contains(&step), "{step}\n{plan}");
+        }
+        assert!(!plan.contains(&format!("SCAN {table}")), "{plan}");
+    }
+}
+
+#[test]
 fn lanes_are_stepped_over_and_not_walked_through() {
     let mut conn = Connection::open_in_memory().expect("a database");
     migrations::migrate(&mut conn).expect("the schema");

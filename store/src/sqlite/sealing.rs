@@ -24,7 +24,7 @@ pub(super) fn begin(conn: &mut Connection, keys: &Keys) -> Result<(), OpenError>
     let note =
         "INSERT INTO deployment (name, value, sealed) VALUES (?1, x'', ?2) ON CONFLICT (name) DO NOTHING";
     let is_first = sql::run(&transaction, note, (CHECK, sealed))? > 0;
-    ring.knows_all(used(&transaction)?.into_keys())?;
+    ring.knows_all(ids(&transaction)?)?;
     if is_first {
         keys.save()?;
     }
@@ -109,6 +109,29 @@ fn plain_values(conn: &Connection, ring: &KeyRing) -> Result<usize, Failure> {
     Ok(rows.len())
 }
 
+/// The ids of the keys that have sealed something, at the cost of one step of an index
+/// each: it is asked at every start, and at every step of a change of the key.
+pub(super) const IDS: &str = "WITH RECURSIVE
+    of_webhooks (id) AS (
+        SELECT min(substr(sealed, 2, 8)) FROM webhooks
+        UNION ALL
+        SELECT (SELECT min(substr(sealed, 2, 8)) FROM webhooks WHERE substr(sealed, 2, 8) > of_webhooks.id)
+        FROM of_webhooks WHERE of_webhooks.id IS NOT NULL
+    ),
+    of_secrets (id) AS (
+        SELECT min(substr(sealed, 2, 8)) FROM secrets
+        UNION ALL
+        SELECT (SELECT min(substr(sealed, 2, 8)) FROM secrets WHERE substr(sealed, 2, 8) > of_secrets.id)
+        FROM of_secrets WHERE of_secrets.id IS NOT NULL
+    )
+    SELECT id FROM of_webhooks WHERE id IS NOT NULL
+    UNION SELECT id FROM of_secrets WHERE id IS NOT NULL
+    UNION SELECT substr(sealed, 2, 8) FROM deployment WHERE sealed IS NOT NULL";
+
+fn ids(conn: &Connection) -> Result<Vec<Option<KeyId>>, Failure> {
+    sql::many(conn, IDS, [], |row| Ok(KeyId::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)))
+}
+
 /// How many rows each key has sealed.
 pub(super) fn used(conn: &Connection) -> Result<Used, Failure> {
     let sql = "SELECT id, sum(n) FROM (
@@ -127,7 +150,7 @@ pub(super) fn used(conn: &Connection) -> Result<Used, Failure> {
 pub(super) fn seal_anew(write: &mut Write<'_>, ring: &KeyRing, limit: usize) -> Result<Cleared, Failure> {
     let conn = write.conn;
     let mut rows = 0;
-    for id in used(conn)?.into_keys().flatten().filter(|id| Some(*id) != ring.first()) {
+    for id in ids(conn)?.into_iter().flatten().filter(|id| Some(*id) != ring.first()) {
         let id = id.bytes();
         rows += settings_anew(conn, ring, id, limit - rows)?;
         rows += secrets_anew(conn, ring, id, limit - rows)?;
