@@ -101,6 +101,10 @@ fn settings(
     let odd = || Corrupt(format!("{place} don't belong to those settings"));
     let confidential = ring.open(place, sealed)?;
     let confidential: Map<String, Value> = serde_json::from_slice(&confidential).map_err(|_| odd())?;
+    // Most have nothing confidential, and are read as they stand.
+    if confidential.is_empty() {
+        return read(text, webhook);
+    }
     let mut document: Value = serde_json::from_str(text).map_err(|_| odd())?;
     for (pointer, value) in confidential {
         *document.pointer_mut(&pointer).ok_or_else(odd)? = value;
