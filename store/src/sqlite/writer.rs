@@ -293,8 +293,10 @@ impl Worker {
         let transaction = conn.unchecked_transaction()?;
         unwritten::recover(&transaction, &self.ledger.unwritten)?;
         transaction.commit()?;
+        let loaded = Ledger::load(&conn, max_bytes)?;
+        // Last, because readers look at the count that it has.
         let unwritten = std::mem::take(&mut self.ledger.unwritten).all_written();
-        self.ledger = Ledger { unwritten, ..Ledger::load(&conn, max_bytes)? };
+        self.ledger = Ledger { unwritten, ..loaded };
         self.conn = Some(conn);
         Ok(())
     }
