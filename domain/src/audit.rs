@@ -29,7 +29,7 @@ pub enum Actor {
         name: String,
     },
     /// Whom a token of the OpenID issuer names.
-    Subject {
+    OpenId {
         /// What the issuer calls it.
         id: String,
     },
@@ -51,7 +51,7 @@ impl Actor {
         match self {
             Self::Operator => "operator",
             Self::Client { .. } => "client",
-            Self::Subject { .. } => "subject",
+            Self::OpenId { .. } => "openid",
             Self::PortalLink { .. } => "portal_link",
             Self::System => "system",
         }
@@ -62,7 +62,7 @@ impl Actor {
     pub fn id(&self) -> String {
         match self {
             Self::Client { id, .. } => id.to_string(),
-            Self::Subject { id } => id.clone(),
+            Self::OpenId { id } => id.clone(),
             Self::PortalLink { key, .. } => key.to_string(),
             Self::Operator | Self::System => self.kind().to_owned(),
         }
@@ -73,7 +73,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Client { name, .. } | Self::PortalLink { name, .. } => name,
-            Self::Operator | Self::Subject { .. } | Self::System => "",
+            Self::Operator | Self::OpenId { .. } | Self::System => "",
         }
     }
 }
@@ -534,7 +534,7 @@ mod tests {
         let link = Actor::PortalLink { key: PortalLinkKey(7), name: "Anna".to_owned() };
         assert_eq!(told(&client), expected("client", "c-1", "Shop"));
         assert_eq!(told(&link), expected("portal_link", "ptl_7", "Anna"));
-        assert_eq!(told(&Actor::Subject { id: "anna".to_owned() }), expected("subject", "anna", ""));
+        assert_eq!(told(&Actor::OpenId { id: "anna".to_owned() }), expected("openid", "anna", ""));
         assert_eq!(told(&Actor::Operator), expected("operator", "operator", ""));
         assert_eq!(told(&By::system(Timestamp::UNIX_EPOCH).actor), expected("system", "system", ""));
     }

@@ -269,7 +269,7 @@ async fn by_issuer(
     let Some(tenant) = inner.directory.tenant(&subject.tenant).await? else {
         return Ok(Err(Problem::unauthenticated("the token is not valid: there is no such tenant", true)));
     };
-    let actor = Actor::Subject { id: subject.id };
+    let actor = Actor::OpenId { id: subject.id };
     Ok(Ok(Admitted::ToTenant { actor, tenant, scopes: subject.scopes, expires: Some(subject.expires) }))
 }
 

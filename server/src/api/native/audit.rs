@@ -40,10 +40,10 @@ pub struct AuditEntryView {
 /// Who did it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActorView {
-    /// `operator`, `client`, `subject` (of the OpenID issuer), `portal_link` or `system`.
+    /// `operator`, `client`, `openid`, `portal_link` or `system`.
     #[schema(example = "client")]
     kind: String,
-    /// The id of the client, the subject or the portal link; otherwise the kind.
+    /// The id of the client or the portal link, or what the OpenID issuer calls it; otherwise the kind.
     id: String,
     /// What it was called then; may be empty.
     #[schema(example = "Ticket shop")]
