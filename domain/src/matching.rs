@@ -13,8 +13,10 @@ use crate::resource::Resource;
 use crate::trigger::Trigger;
 use crate::webhook::{ORDER_UPDATED_WITH_STATUS, Settings};
 
+mod explain;
 mod listener;
 
+pub use explain::{Explanation, Since, explain, explain_stored};
 pub use listener::Listener;
 
 /// Through what an event reaches a webhook.
@@ -217,7 +219,7 @@ mod tests {
         read_settings(&text.to_string(), None).expect("good settings").0
     }
 
-    fn event(type_name: &str, subject: &str, related: &serde_json::Value) -> Event {
+    pub(super) fn event(type_name: &str, subject: &str, related: &serde_json::Value) -> Event {
         let text = serde_json::json!({"type": type_name, "subject": {"id": subject}, "related": related});
         let now = "2026-11-21T19:00:00Z".parse().expect("a time");
         let mut new_id = || EventId::generate(now, &mut StdRng::seed_from_u64(1));
@@ -357,7 +359,7 @@ mod tests {
     }
 
     /// What a webhook of any dialect may ask for.
-    fn subscriptions() -> impl Strategy<Value = serde_json::Value> {
+    pub(super) fn subscriptions() -> impl Strategy<Value = serde_json::Value> {
         use serde_json::json;
         let hooks = ["event-update", "ticket", "sale", "checkin", "postback"];
         let topics = ["Sales", "SaleUpdates", "Ping"];
@@ -380,7 +382,7 @@ mod tests {
         ]
     }
 
-    const TYPES: [&str; 8] = [
+    pub(super) const TYPES: [&str; 8] = [
         "order.updated",
         "order.paid",
         "order.created",

@@ -8,6 +8,7 @@ use crate::delivery::StoredEvent;
 use crate::event::Event;
 use crate::event_type::{EventType, Operational};
 use crate::filter::{Filter, LazyBody};
+use crate::id::WebhookId;
 use crate::webhook::Webhook;
 
 /// A webhook that listens to what is stored.
@@ -15,7 +16,7 @@ use crate::webhook::Webhook;
 pub struct Listener {
     index: Index<()>,
     filter: Option<Filter>,
-    id: String,
+    id: WebhookId,
 }
 
 impl Listener {
@@ -24,7 +25,7 @@ impl Listener {
     pub fn new(webhook: &Webhook) -> Self {
         let mut index = Index::default();
         index.insert((), &webhook.settings);
-        Self { index, filter: webhook.settings.filter.clone(), id: webhook.id.to_string() }
+        Self { index, filter: webhook.settings.filter.clone(), id: webhook.id }
     }
 
     /// Whether the webhook hears the event, were it accepted now. What is stored
@@ -38,27 +39,28 @@ impl Listener {
         {
             return false;
         }
-        if matches!(event_type, EventType::Operational(_)) && self.is_about_itself(stored) {
+        if matches!(event_type, EventType::Operational(_)) && is_about(self.id, &stored.body) {
             return false;
         }
         let accepts = |filter: &Filter| filter.accepts(&LazyBody::new(&stored.body));
         Event::from_stored(stored).is_ok_and(|event| !self.index.matches(&event).is_empty())
             && self.filter.as_ref().is_none_or(accepts)
     }
+}
 
-    /// A webhook is not told how it fares itself.
-    fn is_about_itself(&self, stored: &StoredEvent) -> bool {
-        #[derive(Deserialize)]
-        struct Body {
-            data: Data,
-        }
-        #[derive(Deserialize)]
-        struct Data {
-            webhook_id: String,
-        }
-        let body: Option<Body> = serde_json::from_slice(&stored.body).ok();
-        body.is_some_and(|body| body.data.webhook_id == self.id)
+/// Whether one of Callboard's own events, of this body, tells how the webhook fares:
+/// then it is not told so itself.
+pub(super) fn is_about(webhook: WebhookId, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        data: Data,
     }
+    #[derive(Deserialize)]
+    struct Data {
+        webhook_id: String,
+    }
+    let body: Option<Body> = serde_json::from_slice(body).ok();
+    body.is_some_and(|body| body.data.webhook_id == webhook.to_string())
 }
 
 #[cfg(test)]
