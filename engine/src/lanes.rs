@@ -22,7 +22,7 @@ use crate::target::Target;
 
 mod pace;
 
-pub use pace::Ended;
+pub use pace::{BreakerView, Ended};
 use pace::{Hold, Pace};
 
 /// What a queued delivery costs beside its body, in bytes.
@@ -194,6 +194,20 @@ struct LaneState {
     /// Nothing more is handed out: the process is about to end.
     closed: bool,
     used_at: Duration,
+}
+
+/// How a lane stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Deliveries that wait in it; what waits in the store is not counted.
+    pub waiting: usize,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// Most attempts at a time: as many as the webhook's owner allows, or fewer since
+    /// the receiver was overrun.
+    pub at_a_time: u32,
+    /// Whether the receiver is called at all.
+    pub breaker: BreakerView,
 }
 
 /// What [`Lane::take`] hands out.
@@ -456,6 +470,18 @@ impl Lane {
     pub fn load(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.queue.len(), state.in_flight)
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let state = self.state.lock();
+        Standing {
+            waiting: state.queue.len(),
+            in_flight: state.in_flight,
+            at_a_time: state.pace.width(state.target.webhook.settings.max_in_flight),
+            breaker: state.pace.breaker(),
+        }
     }
 
     /// Whether the store holds something for which there is room again. A claim

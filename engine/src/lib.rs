@@ -50,7 +50,7 @@ pub use publish::Published;
 
 use crate::dispatcher::Agenda;
 use crate::http::Client;
-use crate::lanes::{Lane, Lanes, Work};
+use crate::lanes::{Lane, Lanes, Standing, Work};
 use crate::places::{Place, Places};
 use crate::registry::Registry;
 use crate::stream::Tails;
@@ -408,6 +408,19 @@ impl Engine {
             (sum.0 + waiting, sum.1 + in_flight)
         };
         self.lanes.all().iter().fold((0, 0), add)
+    }
+
+    /// How the lane of a webhook stands in this process. `None` when it has none:
+    /// nothing was sent or due for a while, or all of that is another node's.
+    #[must_use]
+    pub fn standing(&self, webhook: WebhookKey) -> Option<Standing> {
+        self.lanes.get(webhook).map(|lane| lane.standing())
+    }
+
+    /// What was set.
+    #[must_use]
+    pub const fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Bytes of deliveries that may still wait in memory.

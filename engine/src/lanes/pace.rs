@@ -62,18 +62,55 @@ enum Breaker {
     /// Attempts are made; so many have failed in a row, the first at that time.
     Closed { failures: u32, since: Timestamp },
     /// None is made before that time. It has opened so many times in a row.
-    Open { until: Timestamp, times: u32 },
+    Open { until: Timestamp, times: u32, run: Run },
     /// One is made, to see.
-    Probing { times: u32 },
+    Probing { times: u32, run: Run },
+}
+
+/// What has happened since the breaker opened, and not closed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    /// When it opened first.
+    since: Timestamp,
+    /// Failures in a row, those before it opened included.
+    failures: u32,
+}
+
+impl Run {
+    /// After one more failure.
+    const fn failed(self) -> Self {
+        Self { failures: self.failures.saturating_add(1), ..self }
+    }
 }
 
 impl Breaker {
     const CLOSED: Self = Self::Closed { failures: 0, since: Timestamp::MIN };
 
-    fn open(now: Timestamp, times: u32) -> Self {
+    fn open(now: Timestamp, times: u32, run: Run) -> Self {
         let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(times)).min(LONGEST_REST);
-        Self::Open { until: later(now, rest), times: times.saturating_add(1) }
+        Self::Open { until: later(now, rest), times: times.saturating_add(1), run }
     }
+}
+
+/// Whether a receiver is called at all, for those who look on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerView {
+    /// It is called.
+    Closed,
+    /// It is left alone, because nothing but failures came of it.
+    Open {
+        /// Since when; a probe that fails in between does not begin it anew.
+        since: Timestamp,
+        /// When one attempt is made next, to see.
+        probe_at: Timestamp,
+        /// How many attempts failed in a row so far.
+        failures: u32,
+    },
+    /// One attempt is under way, to see.
+    Probing {
+        /// Since when it was left alone.
+        since: Timestamp,
+    },
 }
 
 /// The pace of one lane.
@@ -122,7 +159,7 @@ impl Pace {
             }
             // The next to end must be the probe, or it could not be told.
             Breaker::Open { .. } | Breaker::Probing { .. } if in_flight > 0 => return Err(Hold::Place),
-            Breaker::Open { times, .. } => self.breaker = Breaker::Probing { times },
+            Breaker::Open { times, run, .. } => self.breaker = Breaker::Probing { times, run },
             Breaker::Closed { .. } | Breaker::Probing { .. } => {}
         }
         if let Some(interval) = rate.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok()) {
@@ -156,27 +193,49 @@ impl Pace {
                 let since = if failures == 0 { now } else { since };
                 let failing = Duration::try_from(now.duration_since(since)).unwrap_or_default();
                 if failures + 1 >= FAILURES && failing >= FAILING_FOR {
-                    Breaker::open(now, 0)
+                    Breaker::open(now, 0, Run { since: now, failures }.failed())
                 } else {
                     Breaker::Closed { failures: failures.saturating_add(1), since }
                 }
             }
-            // What began before it opened says nothing new.
-            open @ Breaker::Open { .. } => open,
-            Breaker::Probing { times } => Breaker::open(now, times),
+            // What began before it opened says nothing new, but counts.
+            Breaker::Open { until, times, run } => Breaker::Open { until, times, run: run.failed() },
+            Breaker::Probing { times, run } => Breaker::open(now, times, run.failed()),
         };
     }
 
     /// How many may be under way; never more than `most`, and what was learnt
     /// does not grow beyond that.
+    fn at_a_time(&mut self, most: u32) -> usize {
+        self.window = self.within(most);
+        usize::try_from(self.width(most)).unwrap_or(usize::MAX)
+    }
+
+    /// How many may be under way, where `most` are allowed.
+    #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "the window is at least 1 and at most a 32-bit number"
     )]
-    fn at_a_time(&mut self, most: u32) -> usize {
-        self.window = self.window.clamp(1.0, f64::from(most.max(1)));
-        self.window as usize
+    pub fn width(&self, most: u32) -> u32 {
+        self.within(most) as u32
+    }
+
+    fn within(&self, most: u32) -> f64 {
+        self.window.clamp(1.0, f64::from(most.max(1)))
+    }
+
+    /// Whether the receiver is called at all.
+    #[must_use]
+    pub const fn breaker(&self) -> BreakerView {
+        match self.breaker {
+            Breaker::Closed { .. } => BreakerView::Closed,
+            Breaker::Open { until, run: Run { since, failures }, .. } => {
+                BreakerView::Open { since, probe_at: until, failures }
+            }
+            Breaker::Probing { run, .. } => BreakerView::Probing { since: run.since },
+        }
     }
 }
 
@@ -194,38 +253,36 @@ mod tests {
         Timestamp::from_millisecond(1_000_000_000_000 + millisecond).expect("a time")
     }
 
-    impl Pace {
-        /// Until when nothing is sent because nothing works.
-        const fn open_until(&self) -> Option<Timestamp> {
-            match self.breaker {
-                Breaker::Open { until, .. } => Some(until),
-                Breaker::Closed { .. } | Breaker::Probing { .. } => None,
-            }
+    /// Until when nothing is sent because nothing works.
+    fn open_until(pace: &Pace) -> Option<Timestamp> {
+        match pace.breaker() {
+            BreakerView::Open { probe_at, .. } => Some(probe_at),
+            BreakerView::Closed | BreakerView::Probing { .. } => None,
         }
     }
 
     /// How many may begin at once.
-    fn width(pace: &mut Pace, now: Timestamp) -> usize {
+    fn begins(pace: &mut Pace, now: Timestamp) -> usize {
         (0..100).find(|in_flight| pace.begin(now, *in_flight, 16, None).is_err()).expect("a bound")
     }
 
     #[test]
     fn the_window_halves_once_for_all_that_were_under_way_and_creeps_back() {
         let mut pace = Pace::new(16);
-        assert_eq!(width(&mut pace, at(0)), 16);
+        assert_eq!(begins(&mut pace, at(0)), 16);
         for _ in 0..16 {
             pace.ended(Ended::Overloaded, at(0), at(10));
         }
-        assert_eq!(width(&mut pace, at(10)), 8);
+        assert_eq!(begins(&mut pace, at(10)), 8);
         pace.ended(Ended::Overloaded, at(11), at(20));
         pace.ended(Ended::Worked, at(11), at(20));
-        assert_eq!(width(&mut pace, at(20)), 4);
+        assert_eq!(begins(&mut pace, at(20)), 4);
         for millisecond in 30..40 {
             pace.ended(Ended::Overloaded, at(millisecond), at(millisecond));
         }
-        assert_eq!(width(&mut pace, at(1_000)), 1, "never none");
+        assert_eq!(begins(&mut pace, at(1_000)), 1, "never none");
         let mut worked = 0;
-        while width(&mut pace, at(2_000)) < 16 {
+        while begins(&mut pace, at(2_000)) < 16 {
             pace.ended(Ended::Worked, at(2_000), at(2_000));
             worked += 1;
         }
@@ -233,9 +290,9 @@ mod tests {
         for _ in 0..1_000 {
             pace.ended(Ended::Worked, at(2_000), at(2_000));
         }
-        assert_eq!(width(&mut pace, at(2_000)), 16, "and never more than allowed");
+        assert_eq!(begins(&mut pace, at(2_000)), 16, "and never more than allowed");
         pace.ended(Ended::Overloaded, at(3_000), at(3_000));
-        assert_eq!(width(&mut pace, at(3_000)), 8, "nor is it saved up");
+        assert_eq!(begins(&mut pace, at(3_000)), 8, "nor is it saved up");
     }
 
     #[test]
@@ -269,18 +326,48 @@ mod tests {
         }
         assert!(pace.begin(at(0), 0, 16, None).is_ok(), "a restart is no outage");
         pace.ended(Ended::Down, at(10_000), at(10_000));
-        assert_eq!(pace.open_until(), Some(at(15_000)));
+        assert_eq!(open_until(&pace), Some(at(15_000)));
         assert_eq!(pace.begin(at(14_999), 3, 16, None), Err(Hold::Until(at(15_000))));
         pace.ended(Ended::Down, at(9_000), at(14_999));
         assert_eq!(pace.begin(at(15_000), 2, 16, None), Err(Hold::Place), "the rest ends first");
         assert!(pace.begin(at(15_000), 0, 16, None).is_ok());
         assert_eq!(pace.begin(at(15_000), 1, 16, None), Err(Hold::Place), "one probe");
         pace.ended(Ended::Overloaded, at(15_000), at(16_000));
-        assert_eq!(pace.open_until(), Some(at(26_000)), "twice as long");
+        assert_eq!(open_until(&pace), Some(at(26_000)), "twice as long");
         assert!(pace.begin(at(26_000), 0, 16, None).is_ok());
         pace.ended(Ended::Refused, at(26_000), at(26_001));
-        assert_eq!(pace.open_until(), None, "who refuses works");
+        assert_eq!(open_until(&pace), None, "who refuses works");
         assert!(pace.begin(at(26_001), 5, 16, None).is_ok());
+    }
+
+    #[test]
+    fn who_looks_on_sees_since_when_nothing_works() {
+        let mut pace = Pace::new(16);
+        let fail = |pace: &mut Pace, millisecond| pace.ended(Ended::Down, at(millisecond), at(millisecond));
+        assert_eq!((pace.breaker(), pace.width(16), pace.width(4)), (BreakerView::Closed, 16, 4));
+        for _ in 0..19 {
+            fail(&mut pace, 0);
+        }
+        assert_eq!(pace.breaker(), BreakerView::Closed);
+        fail(&mut pace, 10_000);
+        let open =
+            |probe_at, failures| BreakerView::Open { since: at(10_000), probe_at: at(probe_at), failures };
+        assert_eq!(pace.breaker(), open(15_000, 20));
+        pace.ended(Ended::Overloaded, at(9_000), at(12_000));
+        assert_eq!(pace.breaker(), open(15_000, 21), "what was under way counts, and changes nothing else");
+        assert_eq!((pace.width(16), pace.width(0)), (8, 1));
+        assert!(pace.begin(at(15_000), 0, 16, None).is_ok());
+        assert_eq!(pace.breaker(), BreakerView::Probing { since: at(10_000) });
+        fail(&mut pace, 16_000);
+        assert_eq!(pace.breaker(), open(26_000, 22), "a probe does not begin it anew");
+        assert!(pace.begin(at(26_000), 0, 16, None).is_ok());
+        pace.ended(Ended::Worked, at(26_000), at(26_001));
+        assert_eq!(pace.breaker(), BreakerView::Closed);
+        for second in 0..20 {
+            fail(&mut pace, 30_000 + second * 1_000);
+        }
+        let again = BreakerView::Open { since: at(49_000), probe_at: at(54_000), failures: 20 };
+        assert_eq!(pace.breaker(), again);
     }
 
     #[test]
@@ -290,7 +377,7 @@ mod tests {
         for second in 0..30 {
             pace.ended(Ended::Down, at(hour + second * 1_000), at(hour + second * 1_000));
         }
-        assert!(pace.open_until().is_some() && pace.begin(at(0), 0, 16, None).is_ok());
+        assert!(open_until(&pace).is_some() && pace.begin(at(0), 0, 16, None).is_ok());
         let mut paced = Pace::new(16);
         assert!(paced.begin(at(hour), 0, 16, Some(1.0)).is_ok());
         assert_eq!(paced.begin(at(0), 0, 16, Some(1.0)), Err(Hold::Until(at(1_000))));
@@ -302,7 +389,7 @@ mod tests {
         for second in 0..1_000 {
             pace.ended(Ended::Refused, at(second * 1_000), at(second * 1_000));
         }
-        assert_eq!(pace.open_until(), None);
+        assert_eq!(open_until(&pace), None);
     }
 
     proptest! {

@@ -85,6 +85,23 @@ fn a_place_given_back_makes_room_for_what_the_store_holds() {
 }
 
 #[test]
+fn who_looks_on_sees_how_a_lane_stands() {
+    let (lanes, lane) = lanes(4, 100);
+    let (breaker, at_a_time) = (BreakerView::Closed, 2);
+    assert_eq!(lane.standing(), Standing { waiting: 0, in_flight: 0, at_a_time, breaker });
+    for number in 0..3 {
+        assert!(lane.reserve(BODY));
+        lane.fill(queued(number), Duration::ZERO);
+    }
+    assert!(lane.take(at(1)).is_ok());
+    assert_eq!(lane.standing(), Standing { waiting: 2, in_flight: 1, at_a_time, breaker });
+    lane.finished(Ended::Overloaded, at(1), at(1), Duration::ZERO);
+    assert_eq!(lane.standing(), Standing { waiting: 2, in_flight: 0, at_a_time: 1, breaker });
+    lanes.forget(lane.key());
+    assert!(lanes.get(lane.key()).is_none());
+}
+
+#[test]
 fn what_does_not_fit_waits_behind_what_does() {
     let (_, lane) = lanes(2, 100);
     assert!(lane.reserve(BODY) && lane.reserve(BODY));
