@@ -23,7 +23,6 @@ use callboard_domain::wire::{Renderings, openticket};
 use callboard_engine::attempt::prepare;
 use callboard_engine::guard::Guard;
 use callboard_engine::http::{Client, ClientOptions};
-use callboard_engine::lanes::{Queued, Work};
 use callboard_engine::target::Target;
 use callboard_engine::{Engine, Options};
 use callboard_store::sealing::{EncryptionKey, Keys};
@@ -80,12 +79,10 @@ async fn main() -> Outcome<()> {
     let targets = made.into_iter().map(|webhook| target(webhook, &*clock)).collect::<Outcome<Vec<_>>>()?;
     let before = processor_time()?;
     for _ in 0..events {
-        let event = Arc::new(StoredEvent::clone(&stored));
+        let event = StoredEvent::clone(&stored);
         for target in &targets {
-            let queued =
-                Queued { delivery: DeliveryKey(1), attempts: 0, tries: 0, event: Arc::clone(&event) };
-            let work = Work { queued, target: Arc::clone(target), refill: false };
-            std::hint::black_box(prepare(&work, clock.now()).map_err(|(_, message)| message)?);
+            let prepared = prepare(target, &event, DeliveryKey(1), clock.now());
+            std::hint::black_box(prepared.map_err(|(_, message)| message)?);
         }
     }
     let spent = processor_time()?.saturating_sub(before);

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_domain::clock::{Clock, Timestamp};
-use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Outcome};
-use callboard_domain::id::EventId;
+use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Outcome, StoredEvent};
+use callboard_domain::id::{DeliveryKey, EventId};
 use callboard_domain::wire::Message;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
 
 use crate::http::{Answer, Client, Endpoint, Exchange};
-use crate::lanes::{Ended, Queued, Work};
+use crate::lanes::{Ended, Work};
 use crate::target::Target;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+pub(crate) const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// What is kept of the body of an answer to a delivery that arrived, and none
 /// of its headers; a failure keeps all that was read.
@@ -55,7 +55,7 @@ pub async fn attempt(
     let Work { queued, target, .. } = work;
     let started_at = clock.now();
     let begun = clock.elapsed();
-    let exchange = match prepare(work, started_at) {
+    let exchange = match prepare(target, &queued.event, queued.delivery, started_at) {
         Ok(Prepared { endpoint, headers, body }) => {
             Ok(client.post(endpoint, headers, body, target.webhook.settings.timeout).await)
         }
@@ -110,14 +110,18 @@ pub struct Prepared<'a> {
     pub body: Bytes,
 }
 
-/// Renders and signs a delivery as it is posted at `at`.
+/// Renders and signs a delivery of `event` as it is posted at `at`.
 ///
 /// # Errors
 /// Why it can't be sent, now or ever.
-pub fn prepare(work: &Work, at: Timestamp) -> Result<Prepared<'_>, (Cause, String)> {
-    let Work { queued: Queued { event, delivery, .. }, target, .. } = work;
+pub fn prepare<'a>(
+    target: &'a Target,
+    event: &StoredEvent,
+    delivery: DeliveryKey,
+    at: Timestamp,
+) -> Result<Prepared<'a>, (Cause, String)> {
     let endpoint = target.endpoint.as_ref().map_err(|reason| (Cause::Connect, reason.clone()))?;
-    let message = target.recipient.tell(event, *delivery, at);
+    let message = target.recipient.tell(event, delivery, at);
     let Message { body, headers: own } =
         message.map_err(|unrenderable| (Cause::Unrenderable, unrenderable.to_string()))?;
     let mut headers = target.headers.clone();

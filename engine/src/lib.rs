@@ -36,6 +36,7 @@ mod jobs;
 pub mod lanes;
 mod outcomes;
 mod places;
+mod preview;
 mod publish;
 pub mod registry;
 mod runner;
@@ -46,6 +47,7 @@ mod uncancelled;
 
 pub use health::Turn;
 pub use outcomes::UNWRITTEN;
+pub use preview::Preview;
 pub use publish::Published;
 
 use crate::dispatcher::Agenda;

@@ -133,8 +133,17 @@ impl Endpoint {
                 && one.identity == two.identity)
     }
 
+    /// Where requests go, in full. The path may hold a secret of the receiver's.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme(), self.authority(), self.parts.target)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.parts.tls { "https" } else { "http" }
+    }
+
     /// The request to send; its length is written by the connection.
-    pub(super) fn request(&self, mut headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+    pub(crate) fn request(&self, mut headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
         for name in OWN_HEADERS {
             headers.remove(name);
         }
@@ -166,9 +175,8 @@ fn server_name(host: &Host<String>) -> Result<ServerName<'static>, BadUrl> {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.parts.tls { "https" } else { "http" };
         // The path may hold a secret of the receiver's, so it stays out of logs.
-        write!(f, "Endpoint({scheme}://{})", self.authority())
+        write!(f, "Endpoint({}://{})", self.scheme(), self.authority())
     }
 }
 
@@ -186,6 +194,7 @@ mod tests {
         let endpoint = Endpoint::parse("https://Shop.Example:8443/hook/ü?a=b|c#x").unwrap();
         assert_eq!(endpoint.authority(), "shop.example:8443");
         assert_eq!(endpoint.port(), 8443);
+        assert_eq!(endpoint.url(), "https://shop.example:8443/hook/%C3%BC?a=b|c");
         assert_eq!(format!("{endpoint:?}"), "Endpoint(https://shop.example:8443)");
         let request = endpoint.request(HeaderMap::new(), Bytes::from_static(b"{}"));
         assert_eq!(request.uri(), "/hook/%C3%BC?a=b|c");

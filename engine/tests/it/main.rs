@@ -4,6 +4,7 @@
 mod delivery;
 mod gate;
 mod http;
+mod preview;
 mod receiver;
 mod simulation;
 mod upkeep;
