@@ -126,6 +126,53 @@ impl Cause {
     ];
 }
 
+/// What an attempt was answered with, by the class of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnswerClass {
+    /// 200 to 299.
+    Success,
+    /// 300 to 399.
+    Redirect,
+    /// 400 to 499.
+    ClientError,
+    /// 500 to 599.
+    ServerError,
+    /// There was an attempt, and no answer.
+    None,
+}
+
+impl AnswerClass {
+    /// Every class.
+    pub const ALL: [Self; 5] =
+        [Self::Success, Self::Redirect, Self::ClientError, Self::ServerError, Self::None];
+
+    /// The word for it in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "2xx",
+            Self::Redirect => "3xx",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+            Self::None => "none",
+        }
+    }
+
+    /// The class of an attempt with this status and this cause of failure; `None` for
+    /// a status that is in no class, and for what ended without being sent.
+    #[must_use]
+    pub const fn of(status: Option<u16>, cause: Option<Cause>) -> Option<Self> {
+        match (status, cause) {
+            (Some(200..=299), _) => Some(Self::Success),
+            (Some(300..=399), _) => Some(Self::Redirect),
+            (Some(400..=499), _) => Some(Self::ClientError),
+            (Some(500..=599), _) => Some(Self::ServerError),
+            (Some(_), _) | (None, Some(Cause::Cancelled | Cause::Superseded)) => None,
+            (None, _) => Some(Self::None),
+        }
+    }
+}
+
 /// How long the parts of an attempt took; zero where a part did not happen
 /// (a kept-alive connection needs no lookup and no handshake).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -263,6 +310,21 @@ pub struct LoggedAttempt {
     pub detail: AttemptDetail,
 }
 
+impl LoggedAttempt {
+    /// Whether something was sent, or was to be: what was called off or superseded
+    /// leaves a row without that.
+    #[must_use]
+    pub const fn was_made(&self) -> bool {
+        !matches!(self.cause, Some(Cause::Cancelled | Cause::Superseded))
+    }
+
+    /// What it was answered with; see [`AnswerClass::of`].
+    #[must_use]
+    pub const fn answer(&self) -> Option<AnswerClass> {
+        AnswerClass::of(self.status, self.cause)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,6 +333,23 @@ mod tests {
     fn states_have_one_name_in_json_and_in_text() {
         for state in State::ALL {
             assert_eq!(serde_json::json!(state), state.as_str());
+        }
+    }
+
+    #[test]
+    fn answers_are_of_the_class_of_their_status() {
+        let class = |status| AnswerClass::of(Some(status), Some(Cause::Status));
+        for (class_of, first) in AnswerClass::ALL.into_iter().zip([200, 300, 400, 500]) {
+            assert_eq!((class(first), class(first + 99)), (Some(class_of), Some(class_of)));
+        }
+        assert_eq!((class(199), class(600)), (None, None));
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_has_a_class_and_what_was_not_sent_has_none() {
+        for cause in Cause::ALL {
+            let sent = !matches!(cause, Cause::Cancelled | Cause::Superseded);
+            assert_eq!(AnswerClass::of(None, Some(cause)), sent.then_some(AnswerClass::None));
         }
     }
 }

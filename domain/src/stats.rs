@@ -39,6 +39,18 @@ pub struct StatsBucket {
     pub latencies: [u64; LATENCY_CLASSES],
 }
 
+impl StatsBucket {
+    /// Adds what is counted in another bucket of the same hour.
+    pub fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.failed_attempts += other.failed_attempts;
+        self.given_up += other.given_up;
+        for (sum, latency) in self.latencies.iter_mut().zip(other.latencies) {
+            *sum += latency;
+        }
+    }
+}
+
 /// How a webhook fares.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WebhookStats {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::access::{Client, Scopes, Tenant};
 use crate::audit::{By, Change};
 use crate::clock::Timestamp;
-use crate::delivery::{Attempt, DeliverySummary, LoggedAttempt, State, StoredEvent};
+use crate::delivery::{AnswerClass, Attempt, DeliverySummary, LoggedAttempt, State, StoredEvent};
 use crate::event::Event;
 use crate::id::{ClientId, DeliveryKey, EventId, EventKey, TenantId, TenantKey, WebhookId, WebhookKey};
 use crate::signing::Secret;
@@ -27,12 +27,16 @@ mod audit;
 mod jobs;
 mod keys;
 mod nodes;
+mod overview;
 mod portal;
 
 pub use audit::AuditStore;
 pub use jobs::{JobStore, Late, NewReplay, Undelivered};
 pub use keys::{KeyStore, SealingKey};
 pub use nodes::{Node, NodeStore, Signal};
+pub use overview::{
+    OverviewStore, Space, VITALS_DELIVERIES, VITALS_QUEUED, Vitals, WebhookCounts, WebhookFilter,
+};
 pub use portal::{NewPortalLink, PortalStore};
 
 /// Why the database did not do it. The text is for operators, not for clients.
@@ -61,6 +65,7 @@ pub trait Store:
     + AuditStore
     + PortalStore
     + KeyStore
+    + OverviewStore
 {
 }
 
@@ -75,6 +80,7 @@ impl<T> Store for T where
         + AuditStore
         + PortalStore
         + KeyStore
+        + OverviewStore
 {
 }
 
@@ -289,6 +295,8 @@ pub struct DeliveryFilter {
     pub since: Option<Timestamp>,
     /// Only those made before this time.
     pub until: Option<Timestamp>,
+    /// Only those whose last attempt was answered like this.
+    pub answer: Option<AnswerClass>,
 }
 
 /// What came of a change by hand.

@@ -85,6 +85,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Paused, Self::Disabled];
+
     /// The name used in JSON, SQL and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

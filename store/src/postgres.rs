@@ -6,7 +6,7 @@
 //! (`transaction`), and `patience` bounds how long either waits. What a transaction does is in
 //! one file a subject: `events`, `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`,
 //! `sealing`, `jobs`, `retention`, `audit`, `portal`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
-//! `replay`, `missing`, `stream` and `stats`. `nodes` keeps the lease of this
+//! `replay`, `missing`, `stream`, `stats` and `overview`. `nodes` keeps the lease of this
 //! process, `signals` hears of the others, and `partitions` makes room. `ports` and
 //! `job_port` are where all of it meets the traits. `target` is a database that
 //! another one is moved into.
@@ -30,6 +30,7 @@ mod migrations;
 mod missing;
 mod nodes;
 mod open;
+mod overview;
 mod partitions;
 mod patience;
 #[cfg(test)]

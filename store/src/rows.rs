@@ -11,6 +11,7 @@ pub(crate) mod counts;
 pub(crate) mod deliveries;
 pub(crate) mod jobs;
 pub(crate) mod looked;
+pub(crate) mod overview;
 pub(crate) mod packed;
 pub(crate) mod portal;
 pub(crate) mod webhooks;
@@ -96,7 +97,7 @@ pub(crate) fn cause(text: String) -> Result<Cause, Corrupt> {
 
 /// The status of a webhook, of its column value.
 pub(crate) fn status(text: &str) -> Result<Status, Corrupt> {
-    [Status::Active, Status::Paused, Status::Disabled]
+    Status::ALL
         .into_iter()
         .find(|known| known.as_str() == text)
         .ok_or_else(|| Corrupt(format!("{text:?} is no status of a webhook")))

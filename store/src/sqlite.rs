@@ -4,7 +4,7 @@
 //! transaction, so that one fsync makes all of it durable. What a transaction
 //! does is in one file a subject: `events`, `echoes`, `claims`, `attempts`,
 //! `by_hand`, `webhooks`, `access`, `sealing`, `jobs`, `retention`, `audit`, `portal`; what only reads, in
-//! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing` and `stats`.
+//! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing`, `stats` and `overview`.
 //! `log_index` keeps two indexes behind the events, because keeping them within
 //! the transaction would cost half the rate. `ports` and `job_port` are where all
 //! of it meets the traits. `backup` and `source` read the file
@@ -31,6 +31,7 @@ mod log_index;
 mod migrations;
 mod missing;
 mod open;
+mod overview;
 #[cfg(test)]
 mod plans;
 mod portal;

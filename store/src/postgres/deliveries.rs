@@ -1,6 +1,6 @@
 //! Reads deliveries back: where each stands, and what was tried.
 
-use callboard_domain::delivery::{DeliverySummary, LoggedAttempt, State};
+use callboard_domain::delivery::{AnswerClass, DeliverySummary, LoggedAttempt, State};
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey};
 use callboard_domain::store::{Listed, Page};
 use tokio_postgres::Row;
@@ -12,7 +12,7 @@ use super::sql::{self, Connection, get};
 use crate::rows::attempts::{Waiting, waiting_state};
 use crate::rows::deliveries::{AttemptRow, EventColumns, Standing};
 use crate::rows::looked::Looked;
-use crate::rows::{count, state, wanted};
+use crate::rows::{cause, count, state, wanted};
 
 /// Deliveries with the row of each that waits, and the last attempt of each.
 macro_rules! standings {
@@ -45,7 +45,7 @@ pub(super) const SUMMARIES: &str = standings!(
 /// What a delivery is in, and how often it was attempted; only those whose event
 /// is of a type and about a subject, where that is asked for.
 pub(super) const STANCES: &str = standings!(
-    "coalesce(pending.attempts, last.number), pending.tries, last.state",
+    "coalesce(pending.attempts, last.number), pending.tries, last.state, last.status, last.cause, last.delivery",
     "WHERE coalesce(pending.event, last.event) IS NOT NULL
        AND (($2::text IS NULL AND $3::text IS NULL) OR (
            SELECT ($2 IS NULL OR type = $2) AND ($3 IS NULL OR subject = $3)
@@ -118,6 +118,8 @@ pub(super) struct Stance {
     pub(super) delivery: i64,
     pub(super) state: State,
     pub(super) attempts: u32,
+    /// What the last attempt was answered with.
+    pub(super) answer: Option<AnswerClass>,
 }
 
 /// How these deliveries stand, in this order; those that are pruned, or whose event
@@ -133,9 +135,23 @@ pub(super) async fn stances(
             Some(tries) => waiting_state(tries.unsigned_abs()),
             None => state(get::<i16>(row, 3)?.into())?,
         };
-        Ok(Stance { delivery: get(row, 0)?, state, attempts: get::<i32>(row, 1)?.unsigned_abs() })
+        Ok(Stance {
+            delivery: get(row, 0)?,
+            state,
+            attempts: get::<i32>(row, 1)?.unsigned_abs(),
+            answer: answer(row)?,
+        })
     })
     .await
+}
+
+/// What the last attempt was answered with, if there was one.
+fn answer(row: &Row) -> Result<Option<AnswerClass>, Failure> {
+    if get::<Option<i64>>(row, 6)?.is_none() {
+        return Ok(None);
+    }
+    let status = get::<Option<i32>>(row, 4)?.and_then(|status| status.try_into().ok());
+    Ok(AnswerClass::of(status, get::<Option<String>>(row, 5)?.map(cause).transpose()?))
 }
 
 /// The attempts of a delivery, oldest first.

@@ -8,7 +8,7 @@ use callboard_domain::delivery::{DeliverySummary, State};
 use callboard_domain::id::WebhookKey;
 use callboard_domain::store::{DeliveryFilter, Listed, Page};
 
-use super::deliveries::{stances, summaries};
+use super::deliveries::{Stance, stances, summaries};
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::timeline;
@@ -56,15 +56,18 @@ pub(super) async fn list(
     let (from, to) = timeline::span(conn, filter.since, filter.until).await?;
     let range = (from.first_delivery, to.first_delivery.min(before(page)));
     let (type_name, subject_id) = (filter.type_name.as_deref(), filter.subject_id.as_deref());
-    let exact = filter.states.is_empty() && type_name.is_none() && subject_id.is_none();
+    let exact = *filter == DeliveryFilter { since: filter.since, until: filter.until, ..Default::default() };
     let look = look(page, exact);
     let candidates = keys(conn, candidates(&filter.states), webhook, range, look).await?;
     let last = candidates.last().copied().filter(|_| candidates.len() == look);
     let mut fitting = Vec::new();
     for piece in candidates.chunks(PIECE) {
         let stances = stances(conn, piece, type_name, subject_id).await?;
-        let fits = |state| filter.states.is_empty() || filter.states.contains(&state);
-        fitting.extend(stances.iter().filter(|one| fits(one.state)).map(|one| one.delivery));
+        let fits = |one: &&Stance| {
+            (filter.states.is_empty() || filter.states.contains(&one.state))
+                && filter.answer.is_none_or(|answer| one.answer == Some(answer))
+        };
+        fitting.extend(stances.iter().filter(fits).map(|one| one.delivery));
         if fitting.len() > page.limit {
             break;
         }

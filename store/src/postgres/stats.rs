@@ -62,11 +62,25 @@ const ADD: &str = "INSERT INTO stats AS s
 pub(super) const QUEUED: &str = "SELECT count(*), min(delivery)
     FROM (SELECT delivery FROM pending WHERE webhook = $1 ORDER BY delivery LIMIT $2) AS queued";
 
-const BUCKETS: &str = "SELECT bucket, sum(delivered)::bigint, sum(failed_attempts)::bigint, sum(given_up)::bigint,
-        sum(l0)::bigint, sum(l1)::bigint, sum(l2)::bigint, sum(l3)::bigint, sum(l4)::bigint, sum(l5)::bigint,
-        sum(l6)::bigint, sum(l7)::bigint, sum(l8)::bigint, sum(l9)::bigint, sum(l10)::bigint, sum(l11)::bigint,
-        sum(l12)::bigint, sum(l13)::bigint, sum(l14)::bigint, sum(l15)::bigint
-    FROM stats WHERE webhook = $1 AND bucket >= $2 GROUP BY bucket ORDER BY bucket";
+/// Sums of all that is counted, which [`read_bucket`] reads behind the hour.
+macro_rules! sums {
+    () => {
+        "sum(delivered)::bigint, sum(failed_attempts)::bigint, sum(given_up)::bigint,
+         sum(l0)::bigint, sum(l1)::bigint, sum(l2)::bigint, sum(l3)::bigint, sum(l4)::bigint, sum(l5)::bigint,
+         sum(l6)::bigint, sum(l7)::bigint, sum(l8)::bigint, sum(l9)::bigint, sum(l10)::bigint, sum(l11)::bigint,
+         sum(l12)::bigint, sum(l13)::bigint, sum(l14)::bigint, sum(l15)::bigint"
+    };
+}
+pub(super) use sums;
+
+/// Columns that [`read_bucket`] reads.
+pub(super) const COLUMNS: usize = 4 + LATENCY_CLASSES;
+
+const BUCKETS: &str = concat!(
+    "SELECT bucket, ",
+    sums!(),
+    " FROM stats WHERE webhook = $1 AND bucket >= $2 GROUP BY bucket ORDER BY bucket"
+);
 
 /// What happened to a webhook's deliveries since the hour of `since`, and
 /// what waits.
@@ -76,18 +90,29 @@ pub(super) async fn of_webhook(
     since: Timestamp,
 ) -> Result<WebhookStats, Failure> {
     let buckets = sql::many(conn, BUCKETS, &[&webhook.0, &bucket(micros(since))], read_bucket).await?;
-    let queued = sql::one(conn, QUEUED, &[&webhook.0, &QUEUED_COUNTED.cast_signed()], |row| {
-        Ok((natural(get(row, 0)?)?, get::<Option<i64>>(row, 1)?))
-    })
-    .await?;
+    let queued = sql::one(conn, QUEUED, &[&webhook.0, &QUEUED_COUNTED.cast_signed()], read_queued).await?;
     let (queued, oldest) = queued.unwrap_or_default();
-    let accepted = "SELECT accepted_at FROM events
-         WHERE key = (SELECT event FROM pending WHERE delivery = $1)";
-    let oldest = sql::value::<i64>(conn, accepted, &[&oldest]).await?;
-    Ok(WebhookStats { buckets, queued, oldest_queued_at: oldest.map(timestamp).transpose()? })
+    Ok(WebhookStats { buckets, queued, oldest_queued_at: accepted_at(conn, oldest).await? })
 }
 
-fn read_bucket(row: &Row) -> Result<StatsBucket, Failure> {
+/// Reads a count, and a delivery.
+pub(super) fn read_queued(row: &Row) -> Result<(u64, Option<i64>), Failure> {
+    Ok((natural(get(row, 0)?)?, get(row, 1)?))
+}
+
+/// When a delivery that waits was accepted.
+pub(super) async fn accepted_at(
+    conn: &Connection,
+    delivery: Option<i64>,
+) -> Result<Option<Timestamp>, Failure> {
+    let accepted = "SELECT accepted_at FROM events
+         WHERE key = (SELECT event FROM pending WHERE delivery = $1)";
+    let accepted = sql::value::<i64>(conn, accepted, &[&delivery]).await?;
+    Ok(accepted.map(timestamp).transpose()?)
+}
+
+/// Reads an hour and its sums.
+pub(super) fn read_bucket(row: &Row) -> Result<StatsBucket, Failure> {
     let count = |column| Ok::<_, Failure>(natural(get(row, column)?)?);
     let mut latencies = [0; LATENCY_CLASSES];
     for (class, latency) in latencies.iter_mut().enumerate() {

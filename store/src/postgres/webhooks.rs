@@ -304,6 +304,20 @@ pub(super) async fn by_key(
     sql::one(conn, select!("key = $1"), &[&key.0], |row| read(row, ring)).await
 }
 
+/// Webhooks by their rows.
+pub(super) const OF_KEYS: &str = select!("key = ANY($1)");
+
+/// Webhooks by their rows, the newest first.
+pub(super) async fn of_keys(
+    conn: &Connection,
+    ring: &KeyRing,
+    keys: &[i64],
+) -> Result<Vec<Webhook>, Failure> {
+    let mut webhooks = sql::many(conn, OF_KEYS, &[&keys], |row| read(row, ring)).await?;
+    webhooks.sort_unstable_by_key(|webhook| std::cmp::Reverse(webhook.key));
+    Ok(webhooks)
+}
+
 /// The tenant's webhooks, newest first.
 pub(super) async fn list(
     conn: &Connection,

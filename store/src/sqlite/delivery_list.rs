@@ -9,6 +9,7 @@ use super::attempts::{NUMBERS, first_key};
 use super::deliveries::{Wanted, standing, summary};
 use super::failure::Failure;
 use super::{log_index, sql, timeline};
+use crate::rows::deliveries::Standing;
 use crate::rows::looked::look;
 use crate::rows::{before, count};
 
@@ -33,7 +34,7 @@ pub(super) fn list(
     let (from, to) = timeline::span(conn, filter.since, filter.until)?;
     let range = (from.first_delivery, to.first_delivery.min(before(page)));
     let limit = page.limit.max(1);
-    let exact = filter.states.is_empty() && filter.type_name.is_none() && filter.subject_id.is_none();
+    let exact = *filter == DeliveryFilter { since: filter.since, until: filter.until, ..Default::default() };
     let look = look(page, exact);
     let candidates = candidates(conn, webhook, &filter.states, range, look)?;
     let wanted = Wanted {
@@ -44,8 +45,11 @@ pub(super) fn list(
     let mut items = Vec::new();
     for (index, delivery) in candidates.iter().copied().enumerate() {
         let standing = standing(conn, delivery)?;
-        let fits = |state| filter.states.is_empty() || filter.states.contains(&state);
-        if let Some(standing) = standing.filter(|standing| fits(standing.state)) {
+        let fits = |standing: &Standing| {
+            (filter.states.is_empty() || filter.states.contains(&standing.state))
+                && filter.answer.is_none_or(|answer| standing.answer() == Some(answer))
+        };
+        if let Some(standing) = standing.filter(fits) {
             items.extend(summary(conn, standing, &wanted)?);
         }
         let more = index + 1 < candidates.len() || (!exact && candidates.len() == look);

@@ -5,6 +5,7 @@
 //! page a webhook and event. So they follow, and whoever reads them adds the
 //! events that are not in them yet: the tail, which stays short.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use callboard_domain::id::{TenantKey, WebhookKey};
@@ -140,6 +141,42 @@ pub(super) fn deliveries(
     found.truncate(limit);
     let rest = count(limit - found.len());
     found.extend(sql::many(conn, DELIVERIES, (webhook.0, from, to, rest), |row| Ok(row.get::<_, i64>(0)?))?);
+    Ok(found)
+}
+
+/// The newest deliveries of each of these webhooks, newest first, at most `limit` of
+/// each. What is not in the log yet is walked through once for all of them.
+pub(super) fn newest_of_each(
+    conn: &Connection,
+    webhooks: &[WebhookKey],
+    limit: usize,
+) -> Result<HashMap<WebhookKey, Vec<i64>>, Failure> {
+    let mut found: HashMap<WebhookKey, Vec<i64>> = HashMap::new();
+    let mut open = webhooks.to_vec();
+    open.sort_unstable();
+    open.dedup();
+    let mut statement =
+        conn.prepare_cached("SELECT first_delivery, webhooks FROM events WHERE key > ?1 ORDER BY key DESC")?;
+    let mut tail = statement.query([indexed(conn)?])?;
+    while !open.is_empty()
+        && let Some(row) = tail.next()?
+    {
+        let first: i64 = row.get(0)?;
+        let heard = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        for (index, webhook) in unpack(heard).enumerate().rev() {
+            let Ok(place) = open.binary_search(&webhook) else { continue };
+            let deliveries = found.entry(webhook).or_default();
+            deliveries.push(first + count(index));
+            if deliveries.len() >= limit {
+                open.remove(place);
+            }
+        }
+    }
+    for webhook in open {
+        let deliveries = found.entry(webhook).or_default();
+        let bounds = (webhook.0, 0, i64::MAX, count(limit - deliveries.len()));
+        deliveries.extend(sql::many(conn, DELIVERIES, bounds, |row| Ok(row.get::<_, i64>(0)?))?);
+    }
     Ok(found)
 }
 

@@ -1,6 +1,6 @@
 //! Connections that only read, for the threads where blocking is allowed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callboard_domain::store::StoreError;
@@ -24,6 +24,11 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, idle: Arc::default(), places: Arc::new(Semaphore::new(READERS as usize)) }
+    }
+
+    /// Where the database is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Runs `read` on one snapshot of the database.

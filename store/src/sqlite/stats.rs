@@ -41,23 +41,47 @@ pub(super) fn of_webhook(
     webhook: WebhookKey,
     since: Timestamp,
 ) -> Result<WebhookStats, Failure> {
-    let buckets = sql::many(
-        conn,
-        "SELECT * FROM stats WHERE webhook = ?1 AND bucket >= ?2 ORDER BY bucket",
-        (webhook.0, bucket(micros(since))),
-        read_bucket,
-    )?;
-    let (queued, oldest) = sql::one(conn, QUEUED, (webhook.0, QUEUED_COUNTED.cast_signed()), |row| {
-        Ok((natural(row.get(0)?)?, row.get(1)?))
-    })?
-    .unwrap_or((0, None::<i64>));
-    let accepted = "SELECT accepted_at FROM events
-         WHERE key = (SELECT event FROM pending WHERE delivery = ?1)";
-    let oldest = oldest.map(|delivery| sql::value(conn, accepted, [delivery])).transpose()?.flatten();
-    Ok(WebhookStats { buckets, queued, oldest_queued_at: oldest.map(timestamp).transpose()? })
+    let buckets = buckets(conn, webhook, since)?;
+    let (queued, oldest) = queued(conn, webhook, QUEUED_COUNTED)?;
+    Ok(WebhookStats { buckets, queued, oldest_queued_at: accepted_at(conn, oldest)? })
 }
 
-fn read_bucket(row: &Row<'_>) -> Result<StatsBucket, Failure> {
+/// A webhook's hours, the oldest first.
+pub(super) fn buckets(
+    conn: &Connection,
+    webhook: WebhookKey,
+    since: Timestamp,
+) -> Result<Vec<StatsBucket>, Failure> {
+    let sql = "SELECT * FROM stats WHERE webhook = ?1 AND bucket >= ?2 ORDER BY bucket";
+    sql::many(conn, sql, (webhook.0, bucket(micros(since))), read_bucket)
+}
+
+/// How many deliveries wait for a webhook, counted up to `most`, and the oldest of
+/// them.
+pub(super) fn queued(
+    conn: &Connection,
+    webhook: WebhookKey,
+    most: u64,
+) -> Result<(u64, Option<i64>), Failure> {
+    let queued = sql::one(conn, QUEUED, (webhook.0, most.cast_signed()), read_queued)?;
+    Ok(queued.unwrap_or_default())
+}
+
+/// Reads a count, and a delivery.
+pub(super) fn read_queued(row: &Row<'_>) -> Result<(u64, Option<i64>), Failure> {
+    Ok((natural(row.get(0)?)?, row.get(1)?))
+}
+
+/// When a delivery that waits was accepted.
+pub(super) fn accepted_at(conn: &Connection, delivery: Option<i64>) -> Result<Option<Timestamp>, Failure> {
+    let accepted = "SELECT accepted_at FROM events
+         WHERE key = (SELECT event FROM pending WHERE delivery = ?1)";
+    let accepted = sql::value(conn, accepted, [delivery])?.map(timestamp).transpose();
+    Ok(accepted?)
+}
+
+/// Reads a row of the table.
+pub(super) fn read_bucket(row: &Row<'_>) -> Result<StatsBucket, Failure> {
     let mut latencies = [0; LATENCY_CLASSES];
     for (class, latency) in latencies.iter_mut().enumerate() {
         *latency = natural(row.get(5 + class)?)?;

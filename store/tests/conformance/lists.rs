@@ -65,6 +65,7 @@ fn delivery_filters() -> Vec<DeliveryFilter> {
                     subject_id: subject_id.map(str::to_owned),
                     since: since.map(at),
                     until: until.map(at),
+                    answer: None,
                 });
             }
         }

@@ -26,8 +26,9 @@ use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, AuditStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
     EventFilter, EventStore, JobStore, KeyStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink,
-    NewReplay, NewWebhook, Node, NodeStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey,
-    Signal, Store, StoreError, Stretch, Undelivered, UpkeepStore, WebhookEdit, WebhookSlice, WebhookStore,
+    NewReplay, NewWebhook, Node, NodeStore, OverviewStore, Page, PortalStore, RecordError, Recorded, Result,
+    SealingKey, Signal, Space, Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts,
+    WebhookEdit, WebhookFilter, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -428,6 +429,17 @@ impl PortalStore for SimulatedStore {
         fn portal_session(session_digest: [u8; 32], now: Timestamp) -> Option<PortalLink>;
         fn end_portal_session(session_digest: [u8; 32]) -> ();
         fn prune_portal(now: Timestamp, links_before: Timestamp, limit: usize) -> Cleared;
+    }
+}
+
+#[async_trait]
+impl OverviewStore for SimulatedStore {
+    pass_on! {
+        fn find_webhooks(tenant: TenantKey, filter: WebhookFilter, page: Page) -> Listed<Webhook>;
+        fn count_webhooks(tenant: TenantKey) -> WebhookCounts;
+        fn vitals(webhooks: Vec<WebhookKey>, since: Timestamp) -> Vec<Vitals>;
+        fn tenant_stats(tenant: TenantKey, since: Timestamp) -> WebhookStats;
+        fn space() -> Space;
     }
 }
 

@@ -69,6 +69,7 @@ pub(in crate::api) async fn list(
         until: time("until", query.until.as_deref())?,
         type_name: query.r#type,
         subject_id: query.subject,
+        answer: None,
     };
     let webhook = find(&access, id).await?;
     let listed = access.store().list_deliveries(webhook.key, filter, page).await?;
