@@ -12,6 +12,7 @@ use callboard_domain::id::{DeliveryKey, EventId};
 use callboard_domain::store::{Edited, EventFilter, Page, WebhookEdit};
 use callboard_domain::webhook::Status;
 use callboard_engine::Options;
+use callboard_engine::lanes::{BreakerView, Standing};
 use callboard_testing::TestDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -76,6 +77,23 @@ async fn what_overflows_a_lane_is_delivered_in_the_order_of_acceptance() {
     }
     world.until(last, State::Delivered).await;
     assert_eq!(world.engine.load(), (0, 0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn who_looks_on_sees_what_waits_and_what_is_under_way() {
+    let (database, mut gate) = (TestDatabase::chosen(), Gate::closed([]).await);
+    let world = World::start(&database, Options { max_in_flight: 7, ..Options::default() }).await;
+    assert_eq!(world.engine.options().max_in_flight, 7);
+    let webhook = world.webhook(&gate, r#", "max_in_flight": 1"#).await.key;
+    assert_eq!(world.engine.standing(webhook), None, "nothing was sent yet");
+    world.publish("on-its-way").await;
+    gate.arrived().await;
+    let last = world.publish("waiting").await.first_delivery;
+    let standing = Standing { waiting: 1, in_flight: 1, at_a_time: 1, breaker: BreakerView::Closed };
+    assert_eq!(world.engine.standing(webhook), Some(standing));
+    gate.open_wide();
+    world.until(last, State::Delivered).await;
     world.stop().await;
 }
 
