@@ -183,7 +183,7 @@ fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Ca
 
 /// Standard Webhooks: only 2xx succeeds, 410 ends the subscription, and a
 /// receiver that is overrun may say how long to leave it alone.
-fn judge_status(answer: &Answer, now: Timestamp) -> Verdict {
+pub(crate) fn judge_status(answer: &Answer, now: Timestamp) -> Verdict {
     match answer.status {
         200..=299 => Verdict::Delivered,
         410 => Verdict::Gone,
@@ -216,7 +216,8 @@ fn ended(verdict: &Verdict, status: Option<u16>, cause: Option<Cause>) -> Ended 
     }
 }
 
-fn explain_status(status: u16) -> String {
+/// What a status that is no success means.
+pub(crate) fn explain_status(status: u16) -> String {
     let meaning = match status {
         300..=399 => "redirects are not followed; register the address it points to",
         401 | 403 => "the receiver refused the credentials; check authorization_header",

@@ -29,15 +29,19 @@ mod progress;
 mod proxy;
 mod resolve;
 mod tls;
+mod trial;
 mod wire;
 
 pub use answer::{Answer, BODY_LIMIT};
 pub use endpoint::{BadUrl, Endpoint};
+pub(crate) use explain::spoken;
 pub use identity::Identity;
 pub use network::{Network, Stream};
+pub(crate) use progress::Stage;
 pub use proxy::Proxy;
 pub use resolve::{LookupFailure, Resolve, Resolver};
 pub use tls::read_roots;
+pub(crate) use trial::Trial;
 
 use crate::guard::Guard;
 use dial::Dialler;
@@ -211,15 +215,26 @@ impl Inner {
             }
             progress.reused = false;
         }
-        // Rare beside the exchange above, and its state is large: boxed, it
-        // does not weigh on the future of every post.
+        let (link, answer) = self.anew(endpoint, request, progress).await?;
+        Ok(self.checkin(endpoint, link, answer))
+    }
+
+    /// The answer by a new connection, and that connection.
+    async fn anew(
+        &self,
+        endpoint: &Endpoint,
+        request: Request<Full<Bytes>>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Box<Link>, Answer), Fault> {
+        // Rare beside the exchange by one that is kept, and its state is large:
+        // boxed, it does not weigh on the future of every post.
         let dialled = timeout(self.connect_timeout, Box::pin(self.dialler.dial(endpoint, progress))).await;
         let mut link = match dialled {
             Ok(dialled) => dialled?,
             Err(_) => return Err(explain::timed_out(endpoint, self.connect_timeout, progress)),
         };
         match link.exchange(endpoint, request, progress).await {
-            Ok(answer) => Ok(self.checkin(endpoint, link, answer)),
+            Ok(answer) => Ok((link, answer)),
             Err(Failure::Sent(fault) | Failure::Unsent(_, fault)) => Err(fault),
         }
     }

@@ -19,7 +19,7 @@ use callboard_domain::matching::Reach;
 use callboard_domain::store::{RecordError, Result, Store};
 use parking_lot::Mutex;
 use rand::Rng;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +27,7 @@ mod admission;
 pub mod attempt;
 mod by_hand;
 mod change;
+mod check;
 mod dispatcher;
 pub mod guard;
 mod health;
@@ -45,6 +46,7 @@ pub mod stream;
 pub mod target;
 mod uncancelled;
 
+pub use check::{Step, StepKind, StepOutcome};
 pub use health::Turn;
 pub use outcomes::UNWRITTEN;
 pub use preview::Preview;
@@ -140,6 +142,8 @@ pub struct Engine {
     outcomes_done: CancellationToken,
     /// Outcomes that can't be written at once are not waited for any longer.
     giving_up: CancellationToken,
+    /// Places for checks of URLs.
+    checks: Semaphore,
 }
 
 impl Engine {
@@ -175,6 +179,7 @@ impl Engine {
             stopping: CancellationToken::new(),
             outcomes_done: CancellationToken::new(),
             giving_up: CancellationToken::new(),
+            checks: Semaphore::new(check::AT_A_TIME),
         })
     }
 

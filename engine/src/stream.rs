@@ -125,7 +125,7 @@ impl Engine {
 
     /// A webhook that is not stored: it is told of events in its dialect, and
     /// has no secret to sign them with.
-    fn nobody(&self, tenant: TenantKey, settings: Settings) -> Webhook {
+    pub(crate) fn nobody(&self, tenant: TenantKey, settings: Settings) -> Webhook {
         let now = self.clock.now();
         Webhook {
             key: WebhookKey(0),

@@ -87,10 +87,12 @@ impl Dialler {
         let mut refusal = None;
         let mut open = Vec::with_capacity(found.len());
         for address in found {
-            match self.guard.judge(address) {
-                Ok(()) => open.push(address),
-                Err(refused) => refusal = refusal.or(Some(refused)),
+            let refused = self.guard.judge(address).err();
+            match refused {
+                None => open.push(address),
+                Some(_) => refusal = refusal.or(refused),
             }
+            progress.judged.push((address, refused));
         }
         match (refusal, open.is_empty()) {
             (_, false) => Ok(in_turns(open)),
@@ -147,7 +149,9 @@ impl Dialler {
         let connector = tls.connector(endpoint.identity()).map_err(|reason| explain::no_tls(&reason))?;
         progress.enter(Stage::Tls);
         let secured = connector.connect(name.clone(), socket).await;
-        secured.map(Wire::tls).map_err(|error| explain::handshake(endpoint, &error))
+        let stream = secured.map_err(|error| explain::handshake(endpoint, &error))?;
+        progress.protocol = stream.get_ref().1.protocol_version();
+        Ok(Wire::tls(stream))
     }
 }
 

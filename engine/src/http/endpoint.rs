@@ -99,7 +99,7 @@ impl Endpoint {
         self.parts.host_header.to_str().unwrap_or_default()
     }
 
-    pub(super) fn host(&self) -> &Host<String> {
+    pub(crate) fn host(&self) -> &Host<String> {
         &self.parts.host
     }
 
@@ -108,12 +108,12 @@ impl Endpoint {
     }
 
     /// The name to verify, when the scheme is https.
-    pub(super) fn server_name(&self) -> Option<&ServerName<'static>> {
+    pub(crate) fn server_name(&self) -> Option<&ServerName<'static>> {
         self.parts.server_name.as_ref()
     }
 
     /// As whom it is called.
-    pub(super) fn identity(&self) -> Option<&Identity> {
+    pub(crate) fn identity(&self) -> Option<&Identity> {
         self.parts.identity.as_ref()
     }
 

@@ -307,7 +307,7 @@ fn connected(progress: &Progress<'_>) -> String {
 }
 
 /// A duration as people say it: `850 us`, `30 ms`, `15 s`, `1.5 s`.
-fn spoken(duration: Duration) -> String {
+pub(crate) fn spoken(duration: Duration) -> String {
     match duration.as_micros() {
         us @ 0..1_000 => format!("{us} us"),
         us @ 1_000..1_000_000 => format!("{} ms", us / 1_000),

@@ -1,17 +1,19 @@
 //! How far one post has come: for its timings, and to explain where it stopped.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_domain::clock::Clock;
 use callboard_domain::delivery::Timings;
+use rustls::ProtocolVersion;
 
 use super::wire::Gauge;
+use crate::guard::Refusal;
 
 /// What a post is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Start,
     Lookup,
     Connect,
@@ -28,6 +30,10 @@ pub(super) struct Progress<'a> {
     pub(super) stage: Stage,
     pub(super) timings: Timings,
     pub(super) peer: Option<SocketAddr>,
+    /// Every address of the host that was found, and why it may not be called.
+    pub(super) judged: Vec<(IpAddr, Option<Refusal>)>,
+    /// The version of TLS, once that is spoken over a new connection.
+    pub(super) protocol: Option<ProtocolVersion>,
     pub(super) reused: bool,
     /// The bytes of the answer, once a connection is in use.
     pub(super) gauge: Option<Arc<Gauge>>,
@@ -45,6 +51,8 @@ impl<'a> Progress<'a> {
             stage: Stage::Start,
             timings: Timings::default(),
             peer: None,
+            judged: Vec::new(),
+            protocol: None,
             reused: false,
             gauge: None,
             status: None,

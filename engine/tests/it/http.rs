@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::receiver::{Act, Receiver};
 
 mod addresses;
+mod check;
 mod client_certificates;
 mod egress;
 mod hostile;

@@ -37,12 +37,22 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(database: &TestDatabase, options: Options) -> Self {
-        let key = EncryptionKey::from_bytes(ENCRYPTION_KEY);
-        let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
-        let store = callboard_store::open(database.url(), keys).await.unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-21T19:00:00Z".parse().unwrap()));
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let client = Client::new(guard, ClientOptions::default(), clock.clone());
+        Self::start_with(database, options, client, clock).await
+    }
+
+    /// As [`Self::start`], with another client, which has the same clock.
+    pub(crate) async fn start_with(
+        database: &TestDatabase,
+        options: Options,
+        client: Client,
+        clock: Arc<ManualClock>,
+    ) -> Self {
+        let key = EncryptionKey::from_bytes(ENCRYPTION_KEY);
+        let keys = Keys::new(&[key], Box::new(StdRng::seed_from_u64(0)));
+        let store = callboard_store::open(database.url(), keys).await.unwrap();
         let rng = Box::new(StdRng::seed_from_u64(1));
         let engine = Engine::new(Arc::clone(&store), clock.clone(), rng, client, options);
         let id = "acme".parse().unwrap();

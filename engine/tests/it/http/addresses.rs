@@ -45,7 +45,7 @@ impl Resolve for Answers {
 }
 
 /// A resolver that fails, or never answers.
-struct Broken(Option<LookupFailure>);
+pub(super) struct Broken(pub(super) Option<LookupFailure>);
 
 #[async_trait]
 impl Resolve for Broken {

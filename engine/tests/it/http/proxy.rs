@@ -16,18 +16,18 @@ use super::addresses::Answers;
 use super::{PATIENT, SHORT, assert_fault, client_with, post};
 use crate::receiver::{Identity, Receiver};
 
-const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n";
+pub(super) const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n";
 
 /// A proxy that answers with a text, and connects to one receiver whatever it
 /// is asked for where that says so.
-struct TestProxy {
-    address: SocketAddr,
+pub(super) struct TestProxy {
+    pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     accepting: JoinHandle<()>,
 }
 
 impl TestProxy {
-    async fn start(answers: &'static [&'static str], to: SocketAddr) -> Self {
+    pub(super) async fn start(answers: &'static [&'static str], to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
