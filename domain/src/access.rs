@@ -175,6 +175,8 @@ pub struct Client {
     pub enabled: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it last got a token, give or take a minute.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl Client {
@@ -245,6 +247,7 @@ mod tests {
             scopes: Scopes::all(),
             enabled: true,
             created_at: Timestamp::UNIX_EPOCH,
+            last_used_at: None,
         };
         assert!(client.knows("secret"));
         assert!(!client.knows("secreT") && !client.knows(""));

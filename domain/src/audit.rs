@@ -289,11 +289,15 @@ impl Change {
         let action = match job.kind {
             JobKind::RetryFailed => "retry_failed.started",
             JobKind::Replay => "replay.started",
+            JobKind::Discard => "discard_failed.started",
         };
         let mut after = Map::new();
         after.insert("webhook_id".to_owned(), json!(webhook));
         if let Some(selection) = &job.selection {
             after.insert("selection".to_owned(), json!(selection));
+        }
+        if let Some(reason) = &job.reason {
+            after.insert("reason".to_owned(), json!(reason));
         }
         if let Some(rate) = job.rate_per_second {
             after.insert("rate_per_second".to_owned(), json!(rate));
@@ -309,6 +313,13 @@ impl Change {
             after: Some(json!({"state": after.state.as_str(), "done": after.done})),
             ..Self::of("job.stopped", "job", &after.key)
         }
+    }
+
+    /// The operator signed in by a browser, for a session that ends then.
+    #[must_use]
+    pub fn operator_signed_in(expires_at: Timestamp) -> Self {
+        let after = Some(json!({"expires_at": expires_at}));
+        Self { after, ..Self::of("operator.signed_in", "operator", &Actor::Operator.kind()) }
     }
 
     /// A tenant was made.
@@ -592,6 +603,7 @@ mod tests {
             scopes: Scopes::default(),
             enabled,
             created_at: Timestamp::UNIX_EPOCH,
+            last_used_at: None,
         };
         let link = PortalLink {
             key: PortalLinkKey(7),
@@ -668,6 +680,7 @@ mod tests {
             webhook: WebhookKey(1),
             kind,
             selection: None,
+            reason: None,
             state,
             total: None,
             done,

@@ -173,6 +173,25 @@ impl AnswerClass {
     }
 }
 
+/// Why deliveries failed, as far as they are grouped by it: the last attempt's
+/// cause, and the status where it was answered. To choose by, what is left out
+/// does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+pub struct Reason {
+    /// The cause.
+    pub cause: Option<Cause>,
+    /// The status of the answer.
+    pub status: Option<u16>,
+}
+
+impl Reason {
+    /// Itself, if it leaves anything out of a choice.
+    #[must_use]
+    pub fn choosing(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+}
+
 /// How long the parts of an attempt took; zero where a part did not happen
 /// (a kept-alive connection needs no lookup and no handshake).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

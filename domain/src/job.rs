@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::delivery::State;
+use crate::delivery::{Reason, State};
 use crate::id::{JobKey, TenantKey, WebhookKey};
 
 /// What a job does.
@@ -17,15 +17,22 @@ pub enum JobKind {
     /// Sends again what of a webhook is over and was selected when it started, or
     /// sends it what it has not heard of.
     Replay,
+    /// Calls off every delivery of a webhook that had failed when it started.
+    #[serde(rename = "discard_failed")]
+    Discard,
 }
 
 impl JobKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::RetryFailed, Self::Replay, Self::Discard];
+
     /// The name used in JSON and SQL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RetryFailed => "retry_failed",
             Self::Replay => "replay",
+            Self::Discard => "discard_failed",
         }
     }
 }
@@ -117,11 +124,14 @@ pub struct Job {
     pub kind: JobKind,
     /// What a replay sends.
     pub selection: Option<Selection>,
+    /// Of what has failed, only what failed so.
+    pub reason: Option<Reason>,
     /// Where it stands.
     pub state: JobState,
-    /// Deliveries that it is to make due; `None` while they are being counted.
+    /// Deliveries that it is to make due, or to call off; `None` while they are being
+    /// counted.
     pub total: Option<u64>,
-    /// Deliveries that it has made due.
+    /// Deliveries that it has made due, or called off.
     pub done: u64,
     /// Rows that it has looked at to find them.
     pub looked_at: u64,
@@ -214,6 +224,7 @@ mod tests {
             webhook: WebhookKey(1),
             kind: JobKind::Replay,
             selection: None,
+            reason: None,
             state: JobState::Running,
             total: None,
             done: 0,
@@ -300,7 +311,7 @@ mod tests {
 
     #[test]
     fn kinds_and_states_have_one_name_in_json_and_sql() {
-        for kind in [JobKind::RetryFailed, JobKind::Replay] {
+        for kind in JobKind::ALL {
             assert_eq!(serde_json::json!(kind), kind.as_str());
         }
         for state in [JobState::Running, JobState::Finished, JobState::Stopped] {

@@ -24,13 +24,16 @@ use crate::webhook::{Settings, Status, Webhook};
 use crate::wire::Dialect;
 
 mod audit;
+mod failed;
 mod jobs;
 mod keys;
 mod nodes;
 mod overview;
 mod portal;
+mod sessions;
 
 pub use audit::AuditStore;
+pub use failed::{FailedFilter, FailedGroup, FailedGroups, FailedStore};
 pub use jobs::{JobStore, Late, NewReplay, Undelivered};
 pub use keys::{KeyStore, SealingKey};
 pub use nodes::{Node, NodeStore, Signal};
@@ -38,6 +41,7 @@ pub use overview::{
     OverviewStore, Space, VITALS_DELIVERIES, VITALS_QUEUED, Vitals, WebhookCounts, WebhookFilter,
 };
 pub use portal::{NewPortalLink, PortalStore};
+pub use sessions::{NewSession, SessionStore};
 
 /// Why the database did not do it. The text is for operators, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +68,8 @@ pub trait Store:
     + NodeStore
     + AuditStore
     + PortalStore
+    + SessionStore
+    + FailedStore
     + KeyStore
     + OverviewStore
 {
@@ -79,6 +85,8 @@ impl<T> Store for T where
         + NodeStore
         + AuditStore
         + PortalStore
+        + SessionStore
+        + FailedStore
         + KeyStore
         + OverviewStore
 {
@@ -557,6 +565,10 @@ pub trait AccessStore: Send + Sync {
 
     /// Deletes a client; false when there was none.
     async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool>;
+
+    /// Notes that a client got a token at this time, unless it did later already.
+    /// Nothing happens when there is no such client.
+    async fn touch_client(&self, id: &ClientId, at: Timestamp) -> Result<()>;
 
     /// The deployment's own value of this name: the stored one, or `value`,
     /// which is stored if there is none. The flag says whether it was stored now.

@@ -1,4 +1,4 @@
-//! What goes on behind: retention, orphans, ended portal sessions, jobs, idle lanes and connections.
+//! What goes on behind: retention, orphans, ended sessions, jobs, idle lanes and connections.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::Reason;
 use callboard_domain::id::{TenantKey, WebhookKey};
-use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
+use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
 use callboard_domain::matching::Listener;
 use callboard_domain::store::{Late, NewReplay, Result, Undelivered};
 
@@ -58,7 +59,9 @@ impl Standing {
 }
 
 impl Engine {
-    /// Starts retrying everything of a webhook that has failed.
+    /// Starts retrying everything of a webhook that has failed, or what failed for
+    /// one reason. While a job of this kind and reason is unfinished, that one is
+    /// returned.
     ///
     /// # Errors
     /// When the store can't do it.
@@ -66,10 +69,27 @@ impl Engine {
         self: &Arc<Self>,
         tenant: TenantKey,
         webhook: WebhookKey,
+        reason: Option<Reason>,
         rate_per_second: Option<f64>,
         by: By,
     ) -> Result<Job> {
-        let job = self.store.create_retry_job(tenant, webhook, rate_per_second, by).await?;
+        let job = self.store.create_retry_job(tenant, webhook, reason, rate_per_second, by).await?;
+        self.jobs_changed.notify_one();
+        Ok(job)
+    }
+
+    /// Starts calling off what has failed, otherwise like [`Self::retry_failed`].
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn discard_failed(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
+        by: By,
+    ) -> Result<Job> {
+        let job = self.store.create_discard_job(tenant, webhook, reason, by).await?;
         self.jobs_changed.notify_one();
         Ok(job)
     }
@@ -181,7 +201,8 @@ async fn step_one(engine: &Arc<Engine>, job: &Job) -> Result<Standing> {
         _ => engine.store.advance_job(job.key, STEP, now).await?,
     };
     let Some(moved) = moved else { return Ok(Standing::default()) };
-    if moved.done > job.done {
+    // What was called off is due nowhere.
+    if moved.done > job.done && job.kind != JobKind::Discard {
         engine.note_stored(job.webhook, now);
         // What is late is new in the log of its webhook.
         engine.tails.recorded(job.tenant);

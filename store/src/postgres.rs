@@ -5,8 +5,8 @@
 //! transaction of a few round trips; everything else has a transaction of its own
 //! (`transaction`), and `patience` bounds how long either waits. What a transaction does is in
 //! one file a subject: `events`, `echoes`, `claims`, `attempts`, `chains`, `by_hand`, `webhooks`, `access`,
-//! `sealing`, `jobs`, `retention`, `audit`, `portal`; what only reads, in `event_list`, `deliveries`, `delivery_list`,
-//! `replay`, `missing`, `stream`, `stats` and `overview`. `nodes` keeps the lease of this
+//! `sealing`, `jobs`, `retention`, `audit`, `portal`, `sessions`; what only reads, in `event_list`, `deliveries`,
+//! `delivery_list`, `failed`, `replay`, `missing`, `stream`, `stats` and `overview`. `nodes` keeps the lease of this
 //! process, `signals` hears of the others, and `partitions` makes room. `ports` and
 //! `job_port` are where all of it meets the traits. `target` is a database that
 //! another one is moved into.
@@ -23,6 +23,7 @@ mod delivery_list;
 mod echoes;
 mod event_list;
 mod events;
+mod failed;
 mod failure;
 mod job_port;
 mod jobs;
@@ -41,6 +42,7 @@ mod quantities;
 mod replay;
 mod retention;
 mod sealing;
+mod sessions;
 mod signals;
 mod sql;
 mod stats;

@@ -9,11 +9,13 @@ pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod counts;
 pub(crate) mod deliveries;
+pub(crate) mod failed;
 pub(crate) mod jobs;
 pub(crate) mod looked;
 pub(crate) mod overview;
 pub(crate) mod packed;
 pub(crate) mod portal;
+pub(crate) mod sessions;
 pub(crate) mod webhooks;
 
 /// A row that can't be understood; the text says what of it.
@@ -66,8 +68,8 @@ pub(crate) const fn state_code(state: State) -> i64 {
     }
 }
 
-/// The column value of a failure that somebody retried: still one for whoever
-/// reads the log, but no longer among what is failed now.
+/// The column value of a failure that somebody retried or discarded: still one for
+/// whoever reads the log, but no longer among what is failed now.
 pub(crate) const RETRIED: i64 = 6;
 
 /// The state of a column value.

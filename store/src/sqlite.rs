@@ -3,8 +3,8 @@
 //! `writer` collects what is asked for at the same time into one
 //! transaction, so that one fsync makes all of it durable. What a transaction
 //! does is in one file a subject: `events`, `echoes`, `claims`, `attempts`,
-//! `by_hand`, `webhooks`, `access`, `sealing`, `jobs`, `retention`, `audit`, `portal`; what only reads, in
-//! `event_list`, `deliveries`, `delivery_list`, `replay`, `missing`, `stats` and `overview`.
+//! `by_hand`, `webhooks`, `access`, `sealing`, `jobs`, `retention`, `audit`, `portal`, `sessions`; what only reads, in
+//! `event_list`, `deliveries`, `delivery_list`, `failed`, `replay`, `missing`, `stats` and `overview`.
 //! `log_index` keeps two indexes behind the events, because keeping them within
 //! the transaction would cost half the rate. `ports` and `job_port` are where all
 //! of it meets the traits. `backup` and `source` read the file
@@ -23,6 +23,7 @@ mod delivery_list;
 mod echoes;
 mod event_list;
 mod events;
+mod failed;
 mod failure;
 mod job_port;
 mod jobs;
@@ -41,6 +42,7 @@ mod readers;
 mod replay;
 mod retention;
 mod sealing;
+mod sessions;
 mod source;
 mod sql;
 mod stats;

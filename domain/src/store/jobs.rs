@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Listed, Page, Result};
 use crate::audit::By;
 use crate::clock::Timestamp;
-use crate::delivery::StoredEvent;
+use crate::delivery::{Reason, StoredEvent};
 use crate::id::{EventKey, JobKey, TenantKey, WebhookKey};
 use crate::job::{Counted, Job, JobState, Range, Selection};
 
@@ -52,13 +52,26 @@ pub struct Late {
 /// knows the webhooks says which of them are heard.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Starts retrying everything of a webhook that is failed now; an
-    /// unfinished job of the same kind is returned instead of a second one.
+    /// Starts retrying everything of a webhook that is failed now, or only what
+    /// failed for a reason; an unfinished job of the same kind and reason is returned
+    /// instead of a second one. Those of other reasons may run beside it: whichever
+    /// comes to a delivery first has it.
     async fn create_retry_job(
         &self,
         tenant: TenantKey,
         webhook: WebhookKey,
+        reason: Option<Reason>,
         rate_per_second: Option<f64>,
+        by: By,
+    ) -> Result<Job>;
+
+    /// Starts calling off what is failed now, otherwise like
+    /// [`Self::create_retry_job`].
+    async fn create_discard_job(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
         by: By,
     ) -> Result<Job>;
 
@@ -112,8 +125,8 @@ pub trait JobStore: Send + Sync {
     /// somebody has already.
     async fn note_counted(&self, job: JobKey, from: i64, counted: Counted) -> Result<()>;
 
-    /// Moves a running job on that retries, or sends again: it looks at no more
-    /// than `limit` rows, and keeps to its rate. Tells how it stands; `None` when
+    /// Moves a running job on that retries, sends again, or discards: it looks at no
+    /// more than `limit` rows, and keeps to its rate. Tells how it stands; `None` when
     /// there is no such job. One whose webhook was deleted is stopped instead.
     async fn advance_job(&self, job: JobKey, limit: usize, now: Timestamp) -> Result<Option<Job>>;
 

@@ -63,6 +63,7 @@ pub trait PortalStore: Send + Sync {
     async fn end_portal_session(&self, session_digest: [u8; 32]) -> Result<()>;
 
     /// Deletes at most `limit` sessions that have ended, and as many links that
-    /// ended before `links_before`.
+    /// ended before `links_before`. So it does with the operator's sessions and with
+    /// links by which the operator signs in, which go at once when they have expired.
     async fn prune_portal(&self, now: Timestamp, links_before: Timestamp, limit: usize) -> Result<Cleared>;
 }

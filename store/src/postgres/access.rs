@@ -2,6 +2,7 @@
 
 use callboard_domain::access::{Client, Scopes, Tenant};
 use callboard_domain::audit::{By, Change};
+use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Listed, NewClient, Page};
 use tokio_postgres::Row;
@@ -9,7 +10,7 @@ use tokio_postgres::Row;
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::{audit, retention};
-use crate::rows::{Corrupt, before, listed, micros, parsed, timestamp, wanted};
+use crate::rows::{Corrupt, before, listed, micros, parsed, timestamp, timestamp_option, wanted};
 use crate::sealing::{KeyRing, Place};
 
 macro_rules! select_tenants {
@@ -98,7 +99,7 @@ pub(super) async fn list_tenants(conn: &Connection, page: Page) -> Result<Listed
 macro_rules! select_clients {
     ($rest:literal) => {
         concat!(
-            "SELECT key, id, tenant, name, secret_digest, scopes, enabled, created_at FROM clients ",
+            "SELECT key, id, tenant, name, secret_digest, scopes, enabled, created_at, last_used_at FROM clients ",
             $rest
         )
     };
@@ -114,6 +115,7 @@ fn read_client(row: &Row) -> Result<Client, Failure> {
         scopes: parsed::<Scopes>(row.try_get(5)?, "set of scopes")?,
         enabled: get(row, 6)?,
         created_at: timestamp(get(row, 7)?)?,
+        last_used_at: timestamp_option(get(row, 8)?)?,
     })
 }
 
@@ -198,6 +200,13 @@ pub(super) async fn delete_client(
     sql::run(conn, "DELETE FROM clients WHERE id = $1", &[&id.as_str()]).await?;
     audit::write(conn, Some(tenant), by, &Change::client_deleted(&gone)).await?;
     Ok(true)
+}
+
+/// Notes that a client got a token, unless it did later already.
+pub(super) async fn touch_client(conn: &Connection, id: &ClientId, at: Timestamp) -> Result<(), Failure> {
+    let sql = "UPDATE clients SET last_used_at = $2
+        WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
+    sql::run(conn, sql, &[&id.as_str(), &micros(at)]).await.map(drop)
 }
 
 /// The stored value of this name, or `value`, which is stored then.

@@ -12,7 +12,7 @@ use super::deliveries::standing;
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::{audit, chains};
-use crate::rows::attempts::Ending;
+use crate::rows::attempts::{DISCARDED, Ending, Waiting};
 use crate::rows::{BEHIND, LEASED, RETRIED, count, micros, state_code};
 
 /// Makes one delivery due at once.
@@ -70,6 +70,7 @@ pub(super) async fn revive(
     let of: Vec<(i64, i64)> = last.iter().map(|(_, _, event, webhook)| (*webhook, *event)).collect();
     let chains = chains::of_ended(conn, &of).await?;
     chains::lock(conn, &chains).await?;
+    hold(conn, &deliveries, &numbers).await?;
     // Each joins its chain at its old place: the next to go, but not beside the one
     // that is going.
     let mut occupied = chains::occupied(conn, &chains).await?;
@@ -94,6 +95,50 @@ pub(super) async fn revive(
     let (retried, code) = (code(RETRIED), code(state_code(State::Failed)));
     sql::run(conn, failed, &[&deliveries, &numbers, &retried, &code, &again]).await?;
     Ok(again.len())
+}
+
+/// Holds attempts, so that of several who move their deliveries on one comes after
+/// the other, and sees what that one did.
+async fn hold(conn: &Connection, deliveries: &[i64], numbers: &[i32]) -> Result<(), Failure> {
+    sql::run(conn, HOLD, &[&deliveries, &numbers]).await.map(drop)
+}
+
+/// In one order, so that nobody waits in a circle.
+pub(super) const HOLD: &str = "SELECT 1 FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
+    JOIN attempts ON attempts.delivery = ended.delivery AND attempts.number = ended.number
+    ORDER BY attempts.delivery FOR NO KEY UPDATE OF attempts";
+
+/// Takes deliveries out of what is failed now, of which the last attempt is this one.
+pub(super) const LEAVE_FAILED: &str = "UPDATE attempts SET state = $3
+     FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
+     WHERE attempts.delivery = ended.delivery AND attempts.number = ended.number AND attempts.state = $4
+     RETURNING attempts.delivery, attempts.number, attempts.event, attempts.webhook";
+
+/// Calls off deliveries that are failed: each with how many attempts it had. Tells how
+/// many were still failed. They waited for nothing, so nothing waits behind them.
+pub(super) async fn discard(
+    conn: &Connection,
+    failed: &[(i64, u32)],
+    now: Timestamp,
+) -> Result<usize, Failure> {
+    let deliveries: Vec<i64> = failed.iter().map(|(delivery, _)| *delivery).collect();
+    let numbers: Vec<i32> = failed.iter().map(|(_, number)| number.cast_signed()).collect();
+    hold(conn, &deliveries, &numbers).await?;
+    let (left, code) = (code(RETRIED), code(state_code(State::Failed)));
+    let ended = sql::many(conn, LEAVE_FAILED, &[&deliveries, &numbers, &left, &code], |row| {
+        Ok(Waiting {
+            delivery: get(row, 0)?,
+            event: get(row, 2)?,
+            webhook: get(row, 3)?,
+            due_at: LEASED,
+            attempts: get::<i32>(row, 1)?.unsigned_abs(),
+            tries: 0,
+            chain: 0,
+        })
+    })
+    .await?;
+    attempts::write_unattempted(conn, &ended, Ending::CalledOff(DISCARDED), now).await?;
+    Ok(ended.len())
 }
 
 /// Lets deliveries wait again, but for those that do already, or were attempted

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::Reason;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
 use callboard_domain::store::{JobStore, Late, Listed, NewReplay, Page, Result, Undelivered};
 
 use super::transaction::{asking, reading, writing};
 use super::{PostgresStore, jobs, missing, replay};
-use crate::rows::jobs::Work;
+use crate::rows::jobs::{Asked, Work};
 
 #[async_trait]
 impl JobStore for PostgresStore {
@@ -17,10 +18,24 @@ impl JobStore for PostgresStore {
         &self,
         tenant: TenantKey,
         webhook: WebhookKey,
+        reason: Option<Reason>,
         rate_per_second: Option<f64>,
         by: By,
     ) -> Result<Job> {
-        let work = asking!(self.pool, |conn| jobs::measure(conn, webhook, rate_per_second))?;
+        let asked = Asked::retry(reason, rate_per_second);
+        let work = asking!(self.pool, |conn| jobs::measure(conn, webhook, asked))?;
+        writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, &by))
+    }
+
+    async fn create_discard_job(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
+        by: By,
+    ) -> Result<Job> {
+        let asked = Asked::discard(reason);
+        let work = asking!(self.pool, |conn| jobs::measure(conn, webhook, asked))?;
         writing!(&self.pool, |conn| jobs::create(conn, tenant, webhook, &work, &by))
     }
 

@@ -1,19 +1,19 @@
-//! Jobs: what was failed, or was selected, when somebody asked is sent again, and
-//! what is missing is sent late, a step at a time.
+//! Jobs: what was failed, or was selected, when somebody asked is sent again or
+//! called off, and what is missing is sent late, a step at a time.
 
 use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::MAX_ATTEMPTS;
+use callboard_domain::delivery::Reason;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
+use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
 use callboard_domain::store::{Late, Listed, Page};
 use tokio_postgres::Row;
 
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::{audit, by_hand, echoes, replay, webhooks};
-use crate::rows::jobs::{Columns, Step, Work, job};
-use crate::rows::{before, count, listed, micros, natural, wanted};
+use crate::rows::jobs::{Asked, Columns, Piece, Step, Work, job};
+use crate::rows::{before, cause_text, count, listed, micros, natural, wanted};
 
 macro_rules! columns {
     () => {
@@ -49,25 +49,29 @@ fn read(row: &Row) -> Result<Job, Failure> {
     })?)
 }
 
-/// What of a webhook is failed now: one row a delivery.
+/// What of a webhook is failed now, for a reason if there is one: one row a delivery.
 pub(super) const FAILED: &str =
-    "SELECT count(*), max(delivery) FROM attempts WHERE webhook = $1 AND state = 3";
+    "SELECT count(*), max(delivery) FROM attempts WHERE webhook = $1 AND state = 3
+    AND ($2::text IS NULL OR cause = $2) AND ($3::integer IS NULL OR status = $3)";
 
-/// Measures the work of a job that retries what failed.
-pub(super) async fn measure(
-    conn: &Connection,
-    webhook: WebhookKey,
-    rate_per_second: Option<f64>,
-) -> Result<Work, Failure> {
-    let failed = sql::one(conn, FAILED, &[&webhook.0], |row| {
+/// Measures the work of a job.
+pub(super) async fn measure(conn: &Connection, webhook: WebhookKey, asked: Asked) -> Result<Work, Failure> {
+    let (cause, status) = columns(asked.reason);
+    let failed = sql::one(conn, FAILED, &[&webhook.0, &cause, &status], |row| {
         let last = get::<Option<i64>>(row, 1)?.unwrap_or(0);
-        Ok(Work::failed(natural(get(row, 0)?)?, last, rate_per_second))
+        Ok(asked.work(natural(get(row, 0)?)?, last))
     })
     .await?;
-    Ok(failed.unwrap_or_else(|| Work::failed(0, 0, rate_per_second)))
+    Ok(failed.unwrap_or_else(|| asked.work(0, 0)))
 }
 
-/// Makes a job, unless one of its kind is running for the webhook.
+/// The column values of a reason; what does not matter is null.
+pub(super) fn columns(reason: Option<Reason>) -> (Option<String>, Option<i32>) {
+    let Reason { cause, status } = reason.unwrap_or_default();
+    (cause.and_then(cause_text), status.map(i32::from))
+}
+
+/// Makes a job, unless one of its kind and reason is running for the webhook.
 const CREATE: &str = concat!(
     "INSERT INTO jobs (tenant, webhook, kind, state, selection, after_key, last_key, total, done, created_at,
          counted_to, rate_per_second)
@@ -77,7 +81,7 @@ const CREATE: &str = concat!(
     columns!()
 );
 
-/// Starts a job, unless one of its kind is running for the webhook already.
+/// Starts a job, unless one of its kind and reason is running for the webhook already.
 pub(super) async fn create(
     conn: &Connection,
     tenant: TenantKey,
@@ -86,7 +90,7 @@ pub(super) async fn create(
     by: &By,
 ) -> Result<Job, Failure> {
     let running = select!("WHERE webhook = $1 AND kind = $2 AND state = 'running' AND tenant = $3");
-    let kind = work.kind().as_str();
+    let kind = work.kind_text();
     let values: sql::Values<'_> = &[
         &tenant.0,
         &webhook.0,
@@ -150,8 +154,8 @@ async fn open(conn: &Connection, key: JobKey, now: Timestamp) -> Result<Option<J
     Ok(Some(job))
 }
 
-/// Moves a running job on that retries or sends again, past at most `limit`
-/// rows.
+/// Moves a running job on that retries, sends again or discards, past at most
+/// `limit` rows.
 pub(super) async fn advance(
     conn: &Connection,
     key: JobKey,
@@ -164,7 +168,7 @@ pub(super) async fn advance(
         return Ok(Some(job));
     }
     let step = match &job.selection {
-        None => retry_failed(conn, &job, most, now).await?,
+        None => walk_failed(conn, &job, (limit, most), now).await?,
         // Which events its webhook hears is not known here.
         Some(selection) if selection.missing => return Ok(Some(job)),
         Some(selection) => send_again(conn, &job, selection, (limit, most), now).await?,
@@ -211,21 +215,31 @@ async fn settle(conn: &Connection, job: &Job, step: &Step, now: Timestamp) -> Re
     by_key(conn, job.key).await
 }
 
-/// The next failed deliveries that a job is to look at.
-pub(super) const NEXT_FAILED: &str = "SELECT delivery, number FROM attempts
+/// The next failed deliveries that a job is to look at, with whether they failed so.
+pub(super) const NEXT_FAILED: &str = "SELECT delivery, number,
+        ($5::text IS NULL OR cause = $5) AND ($6::integer IS NULL OR status = $6) FROM attempts
     WHERE webhook = $1 AND state = 3 AND delivery >= $2 AND delivery < $3 ORDER BY delivery LIMIT $4";
 
-async fn retry_failed(conn: &Connection, job: &Job, most: usize, now: Timestamp) -> Result<Step, Failure> {
+async fn walk_failed(
+    conn: &Connection,
+    job: &Job,
+    (limit, most): (usize, usize),
+    now: Timestamp,
+) -> Result<Step, Failure> {
     let Range { from, to } = job.left;
-    let values: sql::Values<'_> = &[&job.webhook.0, &from, &to, &count(most)];
-    let mut failed: Vec<(i64, u32)> =
-        sql::many(conn, NEXT_FAILED, values, |row| Ok((get(row, 0)?, get::<i32>(row, 1)?.unsigned_abs())))
-            .await?;
-    let looked_at = failed.len();
-    let next = failed.last().filter(|_| looked_at == most).map(|(last, _)| last + 1);
-    // One that has had all its attempts stays failed.
-    failed.retain(|(_, number)| *number < MAX_ATTEMPTS);
-    Ok(Step { moved: by_hand::revive(conn, &failed, now).await?, looked_at, next })
+    let (cause, status) = columns(job.reason);
+    let values: sql::Values<'_> = &[&job.webhook.0, &from, &to, &count(limit), &cause, &status];
+    let failed = sql::many(conn, NEXT_FAILED, values, |row| {
+        let fits: Option<bool> = get(row, 2)?;
+        Ok((get(row, 0)?, get::<i32>(row, 1)?.unsigned_abs(), fits == Some(true)))
+    })
+    .await?;
+    let piece = Piece::of_failed(&failed, job, (limit, most));
+    let moved = match job.kind {
+        JobKind::Discard => by_hand::discard(conn, &piece.selected, now).await?,
+        _ => by_hand::revive(conn, &piece.selected, now).await?,
+    };
+    Ok(Step { moved, looked_at: piece.looked_at, next: piece.next })
 }
 
 async fn send_again(

@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: Migrations = &[
     (1, include_str!("migrations/0001_start.sql")),
     (2, include_str!("migrations/0002_audit.sql")),
     (3, include_str!("migrations/0003_sealed.sql")),
+    (4, include_str!("migrations/0004_dashboard.sql")),
 ];
 
 /// Versions, and their statements.

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 
 use super::sql::Connection;
 use super::{attempts, audit, by_hand, chains, claims, sealing, stats};
-use super::{delivery_list, echoes, event_list, jobs, missing, stream, timeline, webhooks};
+use super::{delivery_list, echoes, event_list, failed, jobs, missing, stream, timeline, webhooks};
 use crate::sealing::{EncryptionKey, Keys};
 
 /// Statements, and what they look rows up by.
@@ -64,6 +64,12 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (echoes::DELIVERIES, &["((origin = $1) AND (delivery >= $2))"]),
     (jobs::FAILED, &["(webhook = $1)"]),
     (jobs::NEXT_FAILED, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
+    (failed::WEBHOOKS, &["(tenant = $1)"]),
+    (failed::COUNT, &["((webhook = asked.webhook) AND (delivery < asked.before))"]),
+    (failed::NEWEST, &["((webhook = asked.webhook) AND (delivery < $2))"]),
+    (failed::ROWS, &["((webhook = asked.webhook) AND (delivery < $2))"]),
+    (by_hand::HOLD, &["((delivery = ended.delivery) AND (number = ended.number))"]),
+    (by_hand::LEAVE_FAILED, &["((delivery = ended.delivery) AND (number = ended.number))"]),
     (webhooks::COUNT_IN, &["((tenant = $1) AND (dialect = $2))"]),
     (webhooks::OLDEST_IN, &["((tenant = $1) AND (dialect = $2))", "(webhook = webhooks.key)"]),
     (webhooks::NEWEST_IN, &["((tenant = $1) AND (dialect = $2))", "(webhook = webhooks.key)"]),
@@ -82,6 +88,8 @@ const SORTS: &[&str] = &[
     webhooks::NEWEST_IN,
     echoes::UNHEARD,
     echoes::ADD,
+    failed::COUNT,
+    by_hand::HOLD,
 ];
 
 async fn plan(conn: &Connection, sql: &str) -> String {

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::transaction::{asking, writing};
-use super::{PostgresStore, audit};
+use super::{PostgresStore, audit, sessions as operator};
 use crate::rows::portal::{Columns, SESSIONS, link};
 use crate::rows::{before, count, listed, micros, wanted};
 
@@ -178,10 +178,15 @@ impl PortalStore for PostgresStore {
             SELECT key FROM portal_links WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
         let most = count(limit);
         let (now, links_before) = (micros(now), micros(links_before));
-        let sessions = asking!(self.pool, |conn| sql::run(conn, sessions, &[&now, &most]))?;
-        let links = asking!(self.pool, |conn| sql::run(conn, links, &[&links_before, &most]))?;
-        let (sessions, links) =
-            (usize::try_from(sessions).unwrap_or(usize::MAX), usize::try_from(links).unwrap_or(usize::MAX));
-        Ok(Cleared { rows: sessions.saturating_add(links), more: sessions.max(links) >= limit })
+        let mut gone = vec![
+            asking!(self.pool, |conn| sql::run(conn, sessions, &[&now, &most]))?,
+            asking!(self.pool, |conn| sql::run(conn, links, &[&links_before, &most]))?,
+        ];
+        for ended in operator::ENDED {
+            gone.push(asking!(self.pool, |conn| sql::run(conn, ended, &[&now, &most]))?);
+        }
+        let most = u64::try_from(limit).unwrap_or(u64::MAX);
+        let rows = usize::try_from(gone.iter().sum::<u64>()).unwrap_or(usize::MAX);
+        Ok(Cleared { rows, more: gone.iter().any(|rows| *rows >= most) })
     }
 }

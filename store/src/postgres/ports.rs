@@ -1,4 +1,4 @@
-//! The ports but for those of jobs, the audit log and portal links: each method brings its work to a batch, a
+//! The ports but for those of jobs, the audit log, portal links, sessions and what has failed: each method brings its work to a batch, a
 //! transaction or a snapshot.
 
 use std::sync::Arc;
@@ -306,6 +306,10 @@ impl AccessStore for PostgresStore {
 
     async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool> {
         writing!(&self.pool, |conn| access::delete_client(conn, tenant, id, &by))
+    }
+
+    async fn touch_client(&self, id: &ClientId, at: Timestamp) -> Result<()> {
+        writing!(&self.pool, |conn| access::touch_client(conn, id, at))
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {

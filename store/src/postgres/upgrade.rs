@@ -167,7 +167,7 @@ impl Node {
         assert_eq!(self.claim(webhook).await, [failed[0].key]);
         let store = &self.store;
         store.release(vec![failed[0].key], at(3)).await.expect("released");
-        let job = store.create_retry_job(tenant, webhook, None, by(4)).await.expect("a job");
+        let job = store.create_retry_job(tenant, webhook, None, None, by(4)).await.expect("a job");
         store.advance_job(job.key, 100, at(5)).await.expect("a step");
         let selection = Selection {
             since: at(0),

@@ -93,6 +93,9 @@ pub(crate) enum Ending<'a> {
     Superseded,
 }
 
+/// Why a failed delivery was called off.
+pub(crate) const DISCARDED: &str = "discarded by hand";
+
 /// The row that a delivery leaves which ends without an attempt: where a
 /// delivery stands is told by its last row.
 pub(crate) fn unattempted(waiting: &Waiting, ending: Ending<'_>, now: Timestamp) -> Attempt {

@@ -2,6 +2,7 @@
 
 use callboard_domain::access::{Client, Scopes, Tenant};
 use callboard_domain::audit::{By, Change};
+use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{ClientId, TenantId, TenantKey};
 use callboard_domain::store::{Listed, NewClient, Page};
 use rusqlite::{Connection, Row};
@@ -9,7 +10,7 @@ use rusqlite::{Connection, Row};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{audit, retention, sql};
-use crate::rows::{before, listed, micros, parsed, timestamp, wanted};
+use crate::rows::{before, listed, micros, parsed, timestamp, timestamp_option, wanted};
 use crate::sealing::{KeyRing, Place};
 
 macro_rules! select_tenants {
@@ -94,7 +95,7 @@ pub(super) fn list_tenants(conn: &Connection, page: Page) -> Result<Listed<Tenan
 macro_rules! select_clients {
     ($rest:literal) => {
         concat!(
-            "SELECT key, id, tenant, name, secret_digest, scopes, enabled, created_at FROM clients ",
+            "SELECT key, id, tenant, name, secret_digest, scopes, enabled, created_at, last_used_at FROM clients ",
             $rest
         )
     };
@@ -109,6 +110,7 @@ fn read_client(row: &Row<'_>) -> Result<Client, Failure> {
         scopes: parsed::<Scopes>(&row.get::<_, String>(5)?, "set of scopes")?,
         enabled: row.get(6)?,
         created_at: timestamp(row.get(7)?)?,
+        last_used_at: timestamp_option(row.get(8)?)?,
     })
 }
 
@@ -180,6 +182,13 @@ pub(super) fn delete_client(
     sql::run(write.conn, "DELETE FROM clients WHERE id = ?1", [id.as_str()])?;
     audit::write(write.conn, Some(tenant), by, &Change::client_deleted(&gone))?;
     Ok(true)
+}
+
+/// Notes that a client got a token, unless it did later already.
+pub(super) fn touch_client(write: &mut Write<'_>, id: &ClientId, at: Timestamp) -> Result<(), Failure> {
+    let sql = "UPDATE clients SET last_used_at = ?2
+        WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)";
+    sql::run(write.conn, sql, (id.as_str(), micros(at))).map(drop)
 }
 
 /// The stored value of this name, or `value`, which is stored then.

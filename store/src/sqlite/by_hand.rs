@@ -11,7 +11,7 @@ use super::deliveries::{belongs_to, standing};
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{attempts, audit, chains, sql};
-use crate::rows::attempts::{Ending, Waiting};
+use crate::rows::attempts::{DISCARDED, Ending, Waiting};
 use crate::rows::deliveries::Standing;
 use crate::rows::{LEASED, RETRIED, micros, state_code};
 
@@ -69,13 +69,30 @@ pub(super) fn revive(conn: &Connection, delivery: i64, attempts: u32, now: Times
          VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
         (delivery, event, webhook, due_at, attempts, chain),
     )?;
-    // It leaves the index of what is failed now.
-    sql::run(
-        conn,
-        "UPDATE attempts SET state = ?2 WHERE key = ?1 AND state = ?3",
-        (last, RETRIED, state_code(State::Failed)),
-    )
-    .map(drop)
+    leave_failed(conn, last)
+}
+
+/// Takes an attempt out of the index of what is failed now, if it is in there.
+fn leave_failed(conn: &Connection, attempt: i64) -> Result<(), Failure> {
+    let sql = "UPDATE attempts SET state = ?2 WHERE key = ?1 AND state = ?3";
+    sql::run(conn, sql, (attempt, RETRIED, state_code(State::Failed))).map(drop)
+}
+
+/// Calls off a delivery that is failed.
+pub(super) fn discard(
+    conn: &Connection,
+    delivery: i64,
+    attempts: u32,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let last = attempts::attempt_key(delivery, attempts);
+    let rows = "SELECT event, webhook FROM attempts WHERE key = ?1";
+    let rows = sql::one(conn, rows, [last], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((event, webhook)) = rows else { return Ok(()) };
+    leave_failed(conn, last)?;
+    // It did not wait, so nothing waits behind it.
+    let ended = Waiting { delivery, event, webhook, due_at: LEASED, attempts, tries: 0, chain: 0 };
+    attempts::end_unattempted(conn, &ended, Ending::CalledOff(DISCARDED), now)
 }
 
 /// Calls one delivery off.

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::Reason;
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
 use callboard_domain::store::{JobStore, Late, Listed, NewReplay, Page, Result, Undelivered};
 
 use super::ledger::Write;
 use super::{SqliteStore, jobs, missing, replay};
-use crate::rows::jobs::Work;
+use crate::rows::jobs::{Asked, Work};
 
 /// Rows that a small change writes, about.
 const FEW: usize = 4;
@@ -20,10 +21,24 @@ impl JobStore for SqliteStore {
         &self,
         tenant: TenantKey,
         webhook: WebhookKey,
+        reason: Option<Reason>,
         rate_per_second: Option<f64>,
         by: By,
     ) -> Result<Job> {
-        let work = self.readers.run(move |conn| jobs::measure(conn, webhook, rate_per_second)).await?;
+        let asked = Asked::retry(reason, rate_per_second);
+        let work = self.readers.run(move |conn| jobs::measure(conn, webhook, asked)).await?;
+        self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, &by)).await
+    }
+
+    async fn create_discard_job(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
+        by: By,
+    ) -> Result<Job> {
+        let asked = Asked::discard(reason);
+        let work = self.readers.run(move |conn| jobs::measure(conn, webhook, asked)).await?;
         self.writer.run(FEW, move |write| jobs::create(write, tenant, webhook, &work, &by)).await
     }
 

@@ -1,11 +1,11 @@
-//! Jobs: what was failed, or was selected, when somebody asked is sent again, and
-//! what is missing is sent late, a step at a time.
+//! Jobs: what was failed, or was selected, when somebody asked is sent again or
+//! called off, and what is missing is sent late, a step at a time.
 
 use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::MAX_ATTEMPTS;
+use callboard_domain::delivery::{MAX_ATTEMPTS, Reason};
 use callboard_domain::id::{JobKey, TenantKey, WebhookKey};
-use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
+use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
 use callboard_domain::store::{Late, Listed, Page};
 use rusqlite::{Connection, Row};
 
@@ -13,8 +13,8 @@ use super::attempts::NUMBERS;
 use super::failure::Failure;
 use super::ledger::Write;
 use super::{audit, by_hand, echoes, replay, sql, webhooks};
-use crate::rows::jobs::{Columns, Step, Work, job};
-use crate::rows::{before, count, listed, micros, natural, wanted};
+use crate::rows::jobs::{Asked, Columns, Piece, Step, Work, job};
+use crate::rows::{before, cause_text, count, listed, micros, natural, wanted};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -47,24 +47,23 @@ fn read(row: &Row<'_>) -> Result<Job, Failure> {
     })?)
 }
 
-/// What of a webhook is failed now. Counting may take a while, so it is for a
-/// reader to do.
-pub(super) const FAILED: &str = "SELECT count(*), max(key) FROM attempts WHERE webhook = ?1 AND state = 3";
+/// What of a webhook is failed now, for a reason if there is one. Counting may take a
+/// while, so it is for a reader to do.
+pub(super) const FAILED: &str = "SELECT count(*), max(key) FROM attempts WHERE webhook = ?1 AND state = 3
+    AND (?2 IS NULL OR cause IS ?2) AND (?3 IS NULL OR status IS ?3)";
 
 /// Measures the work of a job.
-pub(super) fn measure(
-    conn: &Connection,
-    webhook: WebhookKey,
-    rate_per_second: Option<f64>,
-) -> Result<Work, Failure> {
-    let failed = sql::one(conn, FAILED, [webhook.0], |row| {
+pub(super) fn measure(conn: &Connection, webhook: WebhookKey, asked: Asked) -> Result<Work, Failure> {
+    let Reason { cause, status } = asked.reason.unwrap_or_default();
+    let values = (webhook.0, cause.and_then(cause_text), status);
+    let failed = sql::one(conn, FAILED, values, |row| {
         let last = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
-        Ok(Work::failed(natural(row.get(0)?)?, last, rate_per_second))
+        Ok(asked.work(natural(row.get(0)?)?, last))
     })?;
-    Ok(failed.unwrap_or_else(|| Work::failed(0, 0, rate_per_second)))
+    Ok(failed.unwrap_or_else(|| asked.work(0, 0)))
 }
 
-/// Starts a job, unless one of its kind is running for the webhook already.
+/// Starts a job, unless one of its kind and reason is running for the webhook already.
 pub(super) fn create(
     write: &mut Write<'_>,
     tenant: TenantKey,
@@ -73,8 +72,8 @@ pub(super) fn create(
     by: &By,
 ) -> Result<Job, Failure> {
     let running = select!("WHERE webhook = ?1 AND state = 'running' AND tenant = ?2 AND kind = ?3");
-    let kind = work.kind().as_str();
-    if let Some(job) = sql::one(write.conn, running, (webhook.0, tenant.0, kind), read)? {
+    let kind = work.kind_text();
+    if let Some(job) = sql::one(write.conn, running, (webhook.0, tenant.0, &kind), read)? {
         return Ok(job);
     }
     sql::run(
@@ -126,9 +125,10 @@ pub(super) fn running(conn: &Connection) -> Result<Vec<Job>, Failure> {
     sql::many(conn, select!("WHERE state = 'running' ORDER BY webhook"), [], read)
 }
 
-/// The next failed attempts that a job is to look at.
-pub(super) const NEXT_FAILED: &str = "SELECT key FROM attempts
-    WHERE webhook = ?1 AND state = 3 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4";
+/// The next failed attempts that a job is to look at, with whether they failed so.
+pub(super) const NEXT_FAILED: &str =
+    "SELECT key, (?5 IS NULL OR cause IS ?5) AND (?6 IS NULL OR status IS ?6) FROM attempts
+     WHERE webhook = ?1 AND state = 3 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4";
 
 /// A running job that may go on; the one of a deleted webhook is stopped. What is
 /// sent again for that would only be called off, and so stand in the log as
@@ -145,8 +145,8 @@ fn open(conn: &Connection, key: JobKey, now: Timestamp) -> Result<Option<Job>, F
     Ok(Some(job))
 }
 
-/// Moves a running job on that retries or sends again, past at most `limit`
-/// rows.
+/// Moves a running job on that retries, sends again or discards, past at most
+/// `limit` rows.
 pub(super) fn advance(
     write: &mut Write<'_>,
     key: JobKey,
@@ -159,7 +159,7 @@ pub(super) fn advance(
         return Ok(Some(job));
     }
     let step = match &job.selection {
-        None => retry_failed(write.conn, &job, most, now)?,
+        None => walk_failed(write.conn, &job, (limit, most), now)?,
         // Which events its webhook hears is not known here.
         Some(selection) if selection.missing => return Ok(Some(job)),
         Some(selection) => send_again(write.conn, &job, selection, (limit, most), now)?,
@@ -208,21 +208,28 @@ fn settle(conn: &Connection, job: &Job, step: &Step, now: Timestamp) -> Result<O
     by_key(conn, job.key)
 }
 
-fn retry_failed(conn: &Connection, job: &Job, most: usize, now: Timestamp) -> Result<Step, Failure> {
+fn walk_failed(
+    conn: &Connection,
+    job: &Job,
+    (limit, most): (usize, usize),
+    now: Timestamp,
+) -> Result<Step, Failure> {
     let Range { from, to } = job.left;
-    let failed: Vec<i64> =
-        sql::many(conn, NEXT_FAILED, (job.webhook.0, from - 1, to - 1, count(most)), |row| Ok(row.get(0)?))?;
-    let mut moved = 0;
-    for attempt in &failed {
-        let number = u32::try_from(attempt % NUMBERS).unwrap_or(MAX_ATTEMPTS);
-        // One that has had all its attempts stays failed.
-        if number < MAX_ATTEMPTS {
-            by_hand::revive(conn, attempt / NUMBERS, number, now)?;
-            moved += 1;
+    let Reason { cause, status } = job.reason.unwrap_or_default();
+    let values = (job.webhook.0, from - 1, to - 1, count(limit), cause.and_then(cause_text), status);
+    let failed = sql::many(conn, NEXT_FAILED, values, |row| {
+        let key: i64 = row.get(0)?;
+        Ok((key, u32::try_from(key % NUMBERS).unwrap_or(MAX_ATTEMPTS), row.get(1)?))
+    })?;
+    let piece = Piece::of_failed(&failed, job, (limit, most));
+    for (attempt, number) in &piece.selected {
+        let delivery = attempt / NUMBERS;
+        match job.kind {
+            JobKind::Discard => by_hand::discard(conn, delivery, *number, now)?,
+            _ => by_hand::revive(conn, delivery, *number, now)?,
         }
     }
-    let next = failed.last().filter(|_| failed.len() == most).map(|last| last + 1);
-    Ok(Step { moved, looked_at: failed.len(), next })
+    Ok(Step { moved: piece.selected.len(), looked_at: piece.looked_at, next: piece.next })
 }
 
 fn send_again(

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("migrations/0007_unwritten_leases.sql")),
     (8, include_str!("migrations/0008_audit.sql")),
     (9, include_str!("migrations/0009_sealed.sql")),
+    (10, include_str!("migrations/0010_dashboard.sql")),
 ];
 
 /// Applies what is missing, in one transaction.

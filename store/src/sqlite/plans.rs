@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{audit, by_hand, claims, delivery_list, jobs, log_index, migrations, stats};
+use super::{audit, by_hand, claims, delivery_list, failed, jobs, log_index, migrations, stats};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
@@ -23,14 +23,17 @@ fn statements_use_their_index_and_sort_nothing() {
         (by_hand::ORPHANS, "SEARCH pending USING INDEX pending_due (webhook=?)"),
         (
             delivery_list::FAILED,
-            "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND rowid>? AND rowid<?)",
+            "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key>? AND key<?)",
         ),
         (delivery_list::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
         (jobs::FAILED, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=?)"),
         (
             jobs::NEXT_FAILED,
-            "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND rowid>? AND rowid<?)",
+            "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key>? AND key<?)",
         ),
+        (failed::NEWEST, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key<?)"),
+        (failed::ROWS, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key<?)"),
+        (failed::WEBHOOKS, "SEARCH webhooks USING COVERING INDEX webhooks_dialect (tenant=?)"),
         (
             log_index::DELIVERIES,
             "SEARCH delivery_log USING PRIMARY KEY (webhook=? AND delivery>? AND delivery<?)",
@@ -82,6 +85,15 @@ fn statements_use_their_index_and_sort_nothing() {
         assert!(!plan.contains("SCAN") || plan.contains("SCAN (subquery"), "{sql}\n{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
     }
+}
+
+#[test]
+fn what_failed_is_counted_from_its_index_alone() {
+    let mut conn = Connection::open_in_memory().expect("a database");
+    migrations::migrate(&mut conn).expect("the schema");
+    let plan = plan(&conn, failed::COUNT);
+    let step = "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key<?)";
+    assert!(plan.contains(step) && !plan.contains("ORDER BY"), "{plan}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 
 use super::failure::Failure;
 use super::ledger::Write;
-use super::{SqliteStore, audit, sql};
+use super::{SqliteStore, audit, sessions, sql};
 use crate::rows::portal::{Columns, SESSIONS, link};
 use crate::rows::{before, count, listed, micros, wanted};
 
@@ -169,7 +169,11 @@ impl PortalStore for SqliteStore {
     async fn prune_portal(&self, now: Timestamp, links_before: Timestamp, limit: usize) -> Result<Cleared> {
         let times = (micros(now), micros(links_before));
         // Most often there is nothing, and then the writer is not asked.
-        if self.readers.run(move |conn| sql::value::<i64>(conn, ENDED, times)).await?.is_none() {
+        let look = move |conn: &Connection| {
+            let portal = sql::value::<i64>(conn, ENDED, times)?;
+            Ok(portal.is_some() || sql::value::<i64>(conn, sessions::ENDED, [times.0])?.is_some())
+        };
+        if !self.readers.run(look).await? {
             return Ok(Cleared::default());
         }
         let delete = move |write: &mut Write<'_>| {
@@ -177,10 +181,12 @@ impl PortalStore for SqliteStore {
                 SELECT key FROM portal_sessions WHERE expires_at <= ?1 LIMIT ?2)";
             let links = "DELETE FROM portal_links WHERE key IN (
                 SELECT key FROM portal_links WHERE expires_at <= ?1 LIMIT ?2)";
+            let of_operator = sessions::prune(write.conn, times.0, limit)?;
             let sessions = sql::run(write.conn, sessions, (times.0, count(limit)))?;
-            Ok((sessions, sql::run(write.conn, links, (times.1, count(limit)))?))
+            let links = sql::run(write.conn, links, (times.1, count(limit)))?;
+            Ok([sessions, links, of_operator[0], of_operator[1]])
         };
-        let (sessions, links) = self.writer.run(2 * limit, delete).await?;
-        Ok(Cleared { rows: sessions + links, more: sessions.max(links) >= limit })
+        let gone = self.writer.run(4 * limit, delete).await?;
+        Ok(Cleared { rows: gone.iter().sum(), more: gone.iter().any(|rows| *rows >= limit) })
     }
 }

@@ -1,4 +1,4 @@
-//! The ports but for those of jobs, the audit log and portal links: each method brings its work to the writer or to a reader.
+//! The ports but for those of jobs, the audit log, portal links, sessions and what has failed: each method brings its work to the writer or to a reader.
 
 use std::sync::Arc;
 
@@ -337,6 +337,11 @@ impl AccessStore for SqliteStore {
     async fn delete_client(&self, tenant: TenantKey, id: &ClientId, by: By) -> Result<bool> {
         let id = id.clone();
         self.writer.run(FEW, move |write| access::delete_client(write, tenant, &id, &by)).await
+    }
+
+    async fn touch_client(&self, id: &ClientId, at: Timestamp) -> Result<()> {
+        let id = id.clone();
+        self.writer.run(1, move |write| access::touch_client(write, &id, at)).await
     }
 
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {

@@ -106,6 +106,7 @@ pub(crate) const TABLES: &[Table] = &[
             same("scopes", Text),
             same("enabled", Bool),
             same("created_at", Big),
+            same("last_used_at", Big),
         ],
         from: "clients",
         numbered: true,
@@ -161,6 +162,20 @@ pub(crate) const TABLES: &[Table] = &[
         ..PLAIN
     },
     Table {
+        name: "operator_sessions",
+        columns: &[same("key", Big), same("digest", Bytes), same("created_at", Big), same("expires_at", Big)],
+        from: "operator_sessions",
+        numbered: true,
+        ..PLAIN
+    },
+    Table {
+        name: "sign_in_links",
+        columns: &[same("key", Big), same("token_digest", Bytes), same("expires_at", Big)],
+        from: "sign_in_links",
+        numbered: true,
+        ..PLAIN
+    },
+    Table {
         name: "webhooks",
         columns: &[
             same("key", Big),
@@ -205,11 +220,11 @@ pub(crate) const TABLES: &[Table] = &[
             same("kind", Text),
             same("state", Text),
             same("selection", Text),
-            // A retry of what failed walks over attempts in SQLite, over deliveries
-            // here. A delivery has one failed attempt, so one that was looked at is
-            // done with.
-            made("after_key", "CASE kind WHEN 'retry_failed' THEN after_key >> 10 ELSE after_key END", Big),
-            made("last_key", "CASE kind WHEN 'retry_failed' THEN last_key >> 10 ELSE last_key END", Big),
+            // What selects nothing walks over what failed: over attempts in SQLite, over
+            // deliveries here. A delivery has one failed attempt, so one that was looked at
+            // is done with.
+            made("after_key", "CASE WHEN selection IS NULL THEN after_key >> 10 ELSE after_key END", Big),
+            made("last_key", "CASE WHEN selection IS NULL THEN last_key >> 10 ELSE last_key END", Big),
             same("total", Big),
             same("done", Big),
             same("looked_at", Big),
@@ -365,6 +380,6 @@ mod tests {
         assert!(value("pending", "due_at").contains(&format!("WHEN {LEASED}\n")));
         assert_eq!((1 << 10, value("attempts", "delivery")), (NUMBERS, "key >> 10"));
         assert_eq!((1023, value("attempts", "number")), (NUMBERS - 1, "key & 1023"));
-        assert!(value("jobs", "after_key").contains("'retry_failed' THEN after_key >> 10"));
+        assert!(value("jobs", "after_key").contains("selection IS NULL THEN after_key >> 10"));
     }
 }

@@ -143,8 +143,8 @@ pub(crate) async fn what_is_done_by_hand_is_told(world: World) {
     world.store.retry_delivery(tenant, key, by(2)).await.expect("refused");
     world.store.cancel_delivery(tenant, key, by(3)).await.expect("no error");
     world.store.cancel_delivery(tenant, key, by(3)).await.expect("refused");
-    let job = world.store.create_retry_job(tenant, webhook, Some(2.0), by(4)).await.expect("a job");
-    world.store.create_retry_job(tenant, webhook, None, by(4)).await.expect("the same job");
+    let job = world.store.create_retry_job(tenant, webhook, None, Some(2.0), by(4)).await.expect("a job");
+    world.store.create_retry_job(tenant, webhook, None, None, by(4)).await.expect("the same job");
     world.store.end_job(tenant, job.key, JobState::Stopped, by(5)).await.expect("stopped");
     world.store.end_job(tenant, job.key, JobState::Stopped, by(5)).await.expect("stopped already");
     let id = world.store.webhook_by_key(webhook).await.expect("no error").expect("a webhook").id;

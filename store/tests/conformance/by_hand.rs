@@ -49,7 +49,7 @@ pub(crate) async fn too_many_attempts_are_refused(world: World) {
     }
     let refused = world.store.retry_delivery(tenant, nth(&recorded, 0), by(5)).await;
     assert_eq!(refused, Ok(Some(ByHand::Exhausted)));
-    let job = world.store.create_retry_job(tenant, webhook, None, by(6)).await.expect("a job");
+    let job = world.store.create_retry_job(tenant, webhook, None, None, by(6)).await.expect("a job");
     let job = world.store.advance_job(job.key, 10, at(7)).await.expect("no error").expect("the job");
     assert_eq!((job.total, job.done), (Some(1), 0));
     assert_eq!(world.delivery(tenant, nth(&recorded, 0)).await.1.len(), 1_000);

@@ -19,7 +19,7 @@ pub(crate) async fn a_job_retries_what_had_failed(mut world: World) {
         failed.push(world.ended(lane, event(&format!("f{index}")), Outcome::GivenUp, at(1)).await);
         world.ended(lane, event(&format!("d{index}")), Outcome::Delivered, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, None, by(9)).await.expect("a job");
+    let job = world.store.create_retry_job(tenant, webhook, None, None, by(9)).await.expect("a job");
     assert_eq!((job.state, job.total, job.done, job.created_at), (JobState::Running, Some(5), 0, at(9)));
     let later = world.ended(lane, event("later"), Outcome::GivenUp, at(10)).await;
     // Somebody is faster with one of them.
@@ -50,8 +50,8 @@ pub(crate) async fn a_job_is_made_once_and_can_be_stopped(world: World) {
     for id in ["a", "b", "c"] {
         world.ended(lane, event(id), Outcome::GivenUp, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, None, by(2)).await.expect("a job");
-    assert_eq!(world.store.create_retry_job(tenant, webhook, None, by(3)).await, Ok(job.clone()));
+    let job = world.store.create_retry_job(tenant, webhook, None, None, by(2)).await.expect("a job");
+    assert_eq!(world.store.create_retry_job(tenant, webhook, None, None, by(3)).await, Ok(job.clone()));
     advance(&world, &job, 1).await;
     assert_eq!(world.store.end_job(other, job.key, JobState::Stopped, by(4)).await, Ok(None));
     assert_eq!(world.store.job(other, job.key).await, Ok(None));
@@ -61,20 +61,20 @@ pub(crate) async fn a_job_is_made_once_and_can_be_stopped(world: World) {
     assert_eq!(advance(&world, &job, 9).await, stopped);
     let again = world.store.end_job(tenant, job.key, JobState::Finished, by(5)).await;
     assert_eq!(again, Ok(Some(stopped)), "it has ended already");
-    let second = world.store.create_retry_job(tenant, webhook, None, by(6)).await.expect("a job");
+    let second = world.store.create_retry_job(tenant, webhook, None, None, by(6)).await.expect("a job");
     assert_eq!((second.key > job.key, second.total), (true, Some(2)));
     assert_eq!(world.store.advance_job(JobKey(77), 1, at(7)).await, Ok(None));
 
     let idle = world.webhook(tenant).await.key;
-    let nothing = world.store.create_retry_job(tenant, idle, None, by(8)).await.expect("a job");
+    let nothing = world.store.create_retry_job(tenant, idle, None, None, by(8)).await.expect("a job");
     assert_eq!(advance(&world, &nothing, 10).await.state, JobState::Finished);
 }
 
 pub(crate) async fn jobs_are_listed_for_their_tenant(world: World) {
     let (tenant, one) = world.lane().await;
     let two = world.webhook(tenant).await.key;
-    let first = world.store.create_retry_job(tenant, one, None, by(1)).await.expect("a job");
-    let second = world.store.create_retry_job(tenant, two, None, by(2)).await.expect("a job");
+    let first = world.store.create_retry_job(tenant, one, None, None, by(1)).await.expect("a job");
+    let second = world.store.create_retry_job(tenant, two, None, None, by(2)).await.expect("a job");
     let page = world.store.list_jobs(tenant, Page { limit: 1, after: None }).await.expect("a list");
     assert_eq!(page.items, [second]);
     let page = world.store.list_jobs(tenant, Page { limit: 1, after: page.next }).await.expect("a list");
@@ -121,7 +121,8 @@ pub(crate) async fn a_replay_sends_again_what_was_selected(mut world: World) {
     assert_eq!((job.kind, job.total, job.done), (JobKind::Replay, Some(5), 0));
     assert_eq!(job.selection, Some(selection));
     assert_eq!(world.replay(lane, subject, at(31)).await, job, "one at a time");
-    let retry = world.store.create_retry_job(tenant, webhook, None, by(31)).await.expect("another kind");
+    let retry =
+        world.store.create_retry_job(tenant, webhook, None, None, by(31)).await.expect("another kind");
     world.store.end_job(tenant, retry.key, JobState::Stopped, by(31)).await.expect("stopped");
     let after = world.ended(lane, event("late"), Outcome::Delivered, at(32)).await;
 
@@ -215,7 +216,7 @@ pub(crate) async fn a_rate_is_kept_through_a_restart(mut world: World) {
         let outcome = if index % 2 == 0 { Outcome::GivenUp } else { Outcome::Delivered };
         world.ended(lane, event(&format!("e{index}")), outcome, at(1)).await;
     }
-    let job = world.store.create_retry_job(tenant, webhook, Some(0.5), by(10)).await.expect("a job");
+    let job = world.store.create_retry_job(tenant, webhook, None, Some(0.5), by(10)).await.expect("a job");
     assert_eq!(job.rate_per_second, Some(0.5));
     let done = async |world: &World, job: &Job, second| {
         let moved = world.store.advance_job(job.key, 100, at(second)).await.expect("no error");

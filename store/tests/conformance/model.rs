@@ -162,8 +162,10 @@ impl History {
 
     async fn job(&mut self) {
         let (store, now) = (&self.world.store, at(self.now));
-        let job =
-            store.create_retry_job(self.tenant, self.webhook, None, By::system(now)).await.expect("a job");
+        let job = store
+            .create_retry_job(self.tenant, self.webhook, None, None, By::system(now))
+            .await
+            .expect("a job");
         let done = store.advance_job(job.key, 1_000, now).await.expect("no error").expect("the job");
         let mut failed = 0;
         for model in self.model.values_mut().filter(|model| model.state == State::Failed) {

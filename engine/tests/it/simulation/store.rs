@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use callboard_domain::access::{Client, Tenant};
 use callboard_domain::audit::{By, Change, Entry, EntryFilter};
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, StoredEvent};
+use callboard_domain::delivery::{Attempt, DeliverySummary, LoggedAttempt, Reason, StoredEvent};
 use callboard_domain::id::{
     ClientId, DeliveryKey, EventId, EventKey, JobKey, PortalLinkKey, TenantId, TenantKey, WebhookId,
     WebhookKey,
@@ -25,10 +25,7 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, AuditStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
-    EventFilter, EventStore, JobStore, KeyStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink,
-    NewReplay, NewWebhook, Node, NodeStore, OverviewStore, Page, PortalStore, RecordError, Recorded, Result,
-    SealingKey, Signal, Space, Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts,
-    WebhookEdit, WebhookFilter, WebhookSlice, WebhookStore,
+    EventFilter, EventStore, FailedFilter, FailedGroups, FailedStore, JobStore, KeyStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink, NewReplay, NewSession, NewWebhook, Node, NodeStore, OverviewStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey, SessionStore, Signal, Space, Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts, WebhookEdit, WebhookFilter, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -352,6 +349,10 @@ impl AccessStore for SimulatedStore {
         self.call("delete_client", self.inner.delete_client(tenant, id, by)).await
     }
 
+    async fn touch_client(&self, id: &ClientId, at: Timestamp) -> Result<()> {
+        self.call("touch_client", self.inner.touch_client(id, at)).await
+    }
+
     async fn deployment_value(&self, name: &str, value: Vec<u8>) -> Result<(Vec<u8>, bool)> {
         self.call("deployment_value", self.inner.deployment_value(name, value)).await
     }
@@ -378,8 +379,9 @@ impl JobStore for SimulatedStore {
     }
 
     pass_on! {
-        fn create_retry_job(tenant: TenantKey, webhook: WebhookKey, rate_per_second: Option<f64>,
-            by: By) -> Job;
+        fn create_retry_job(tenant: TenantKey, webhook: WebhookKey, reason: Option<Reason>,
+            rate_per_second: Option<f64>, by: By) -> Job;
+        fn create_discard_job(tenant: TenantKey, webhook: WebhookKey, reason: Option<Reason>, by: By) -> Job;
         fn create_replay_job(tenant: TenantKey, webhook: WebhookKey, replay: NewReplay, by: By)
             -> Job;
         fn range_of(selection: Selection) -> Range;
@@ -440,6 +442,25 @@ impl OverviewStore for SimulatedStore {
         fn vitals(webhooks: Vec<WebhookKey>, since: Timestamp) -> Vec<Vitals>;
         fn tenant_stats(tenant: TenantKey, since: Timestamp) -> WebhookStats;
         fn space() -> Space;
+    }
+}
+
+#[async_trait]
+impl SessionStore for SimulatedStore {
+    pass_on! {
+        fn create_operator_session(session: NewSession, by: By) -> ();
+        fn operator_session(digest: [u8; 32], now: Timestamp) -> Option<Timestamp>;
+        fn end_operator_session(digest: [u8; 32]) -> ();
+        fn create_sign_in_link(token_digest: [u8; 32], expires_at: Timestamp) -> ();
+        fn open_sign_in_link(token_digest: [u8; 32], session: NewSession, by: By) -> bool;
+    }
+}
+
+#[async_trait]
+impl FailedStore for SimulatedStore {
+    pass_on! {
+        fn failed_groups(tenant: TenantKey) -> FailedGroups;
+        fn list_failed(tenant: TenantKey, filter: FailedFilter, page: Page) -> Listed<DeliverySummary>;
     }
 }
 

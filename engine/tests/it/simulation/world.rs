@@ -368,7 +368,7 @@ impl World {
                 }
             }
             Action::RetryFailed(hook) => {
-                drop(engine.retry_failed(tenant, self.hooks[hook].0, None, self.by()).await?);
+                drop(engine.retry_failed(tenant, self.hooks[hook].0, None, None, self.by()).await?);
             }
             Action::Replay(hook) => {
                 let selection = Selection {

@@ -31,6 +31,9 @@ pub struct ClientView {
     enabled: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// When it last got a token, give or take a minute; null when it never did.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
 }
 
 impl From<&Client> for ClientView {
@@ -41,6 +44,7 @@ impl From<&Client> for ClientView {
             scopes: client.scopes,
             enabled: client.enabled,
             created_at: client.created_at,
+            last_used_at: client.last_used_at,
         }
     }
 }

@@ -175,7 +175,7 @@ pub(in crate::api) async fn retry_failed(
         }
     };
     let (tenant, by) = (access.tenant.key, access.by());
-    let job = access.engine().retry_failed(tenant, webhook.key, rate_per_second, by).await?;
+    let job = access.engine().retry_failed(tenant, webhook.key, None, rate_per_second, by).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
 }
 

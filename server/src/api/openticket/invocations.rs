@@ -119,6 +119,6 @@ pub(in crate::api) async fn retry_failed(
     Id(id): Id<WebhookId>,
 ) -> Result<(StatusCode, Json<RetryFailedView>), Problem> {
     let webhook = find(&access, id).await?;
-    let job = access.engine().retry_failed(access.tenant.key, webhook.key, None, access.by()).await?;
+    let job = access.engine().retry_failed(access.tenant.key, webhook.key, None, None, access.by()).await?;
     Ok((StatusCode::ACCEPTED, Json(RetryFailedView::from(&job))))
 }

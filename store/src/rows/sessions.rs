@@ -1,0 +1,4 @@
+//! Rows of the operator's sessions.
+
+/// Sessions that stay; older ones end when another one is made.
+pub(crate) const SESSIONS: i64 = 100;
