@@ -6,31 +6,30 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
 mod admin;
-mod auth;
-mod by_hand;
+pub(crate) mod auth;
+pub(crate) mod by_hand;
 mod connections;
 mod directory;
 mod failures;
 mod health;
-mod links;
+pub(crate) mod links;
 mod native;
 mod oauth;
 mod oidc;
 mod openticket;
-mod page;
+pub(crate) mod page;
 mod patience;
-mod peer;
-mod portal;
-mod problem;
+pub(crate) mod peer;
+pub(crate) mod problem;
 mod quota;
-mod read;
+pub(crate) mod read;
 mod serve;
-mod state;
+pub(crate) mod state;
 mod tls;
 mod token;
 mod upload;
 mod viagogo;
-mod webhooks;
+pub(crate) mod webhooks;
 mod words;
 
 pub use admin::AdminToken;
@@ -41,6 +40,7 @@ pub use state::{Options, State};
 pub use tls::Certificate;
 
 use crate::api::problem::Problem;
+use crate::dashboard;
 
 /// Largest message of a source, in bytes; of a request, where the settings do not
 /// say otherwise.
@@ -55,7 +55,7 @@ fn router(state: State) -> Router {
     native
         .layer(Extension(document))
         .method_not_allowed_fallback(method_not_allowed)
-        .merge(portal::routes())
+        .merge(dashboard::routes(&state))
         .merge(viagogo::speaking(viagogo.method_not_allowed_fallback(method_not_allowed), &state))
         .merge(openticket::speaking(openticket.method_not_allowed_fallback(method_not_allowed)))
         .fallback(nothing_here)

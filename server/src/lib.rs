@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+mod dashboard;
 pub mod file_handles;
 pub mod receiver;
 pub mod shutdown;

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 pub struct AdminToken {
     digest: [u8; 32],
     /// Whether guessing might find it, if it could go on for long enough.
-    pub(super) guessable: bool,
+    pub(crate) guessable: bool,
 }
 
 /// A token that somebody chose and that is no longer than this might be one of
@@ -39,8 +39,13 @@ impl AdminToken {
         Ok((Self { digest, guessable: false }, is_new.then_some(fresh)))
     }
 
+    /// SHA-256 of it.
+    pub(crate) const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
     /// Whether `token` is the operator's, compared in constant time.
-    pub(super) fn is(&self, token: &str) -> bool {
+    pub(crate) fn is(&self, token: &str) -> bool {
         digest(token).ct_eq(&self.digest).into()
     }
 }

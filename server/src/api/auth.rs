@@ -84,6 +84,11 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Access for the operator, who was recognised by a session.
+    pub(crate) fn by_session(inner: Arc<Inner>, address: IpAddr) -> Self {
+        Self { inner, address }
+    }
+
     /// The database.
     pub fn store(&self) -> &dyn Store {
         &*self.inner.store
@@ -96,6 +101,24 @@ impl Operator {
 }
 
 impl<S: Needed> Granted<S> {
+    /// Access for somebody who was recognised by a session, which ends at `ends`.
+    ///
+    /// # Errors
+    /// When the scope is not among theirs.
+    pub(crate) fn by_session(
+        inner: Arc<Inner>,
+        tenant: Arc<Tenant>,
+        scopes: Scopes,
+        actor: Actor,
+        address: IpAddr,
+        ends: Timestamp,
+    ) -> Result<Self, Problem> {
+        if !scopes.contains(S::SCOPE) {
+            return Err(Problem::lacks(S::SCOPE));
+        }
+        Ok(Self { inner, tenant, scopes, actor, address, expires: Some(ends), scope: PhantomData })
+    }
+
     /// The database.
     pub fn store(&self) -> &dyn Store {
         &*self.inner.store

@@ -68,7 +68,7 @@ impl Directory {
     }
 
     /// A tenant, if there is one.
-    pub(super) async fn tenant(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>> {
+    pub(crate) async fn tenant(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>> {
         if let Some(tenant) = self.remembered(&self.tenants, id) {
             return Ok(Some(tenant));
         }
@@ -76,7 +76,7 @@ impl Directory {
     }
 
     /// A tenant by its row.
-    pub(super) async fn tenant_by_key(&self, key: TenantKey) -> Result<Option<Arc<Tenant>>> {
+    pub(crate) async fn tenant_by_key(&self, key: TenantKey) -> Result<Option<Arc<Tenant>>> {
         if let Some(tenant) = self.remembered(&self.tenant_keys, &key) {
             return Ok(Some(tenant));
         }
@@ -84,7 +84,7 @@ impl Directory {
     }
 
     /// A client.
-    pub(super) async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
+    pub(crate) async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>> {
         if let Some(client) = self.remembered(&self.clients, id) {
             return Ok(Some(client));
         }
@@ -92,7 +92,7 @@ impl Directory {
     }
 
     /// Remembers that a client has shown its secret.
-    pub(super) fn prove(&self, id: &ClientId) {
+    pub(crate) fn prove(&self, id: &ClientId) {
         if self.proven.read().contains(id) {
             return;
         }
@@ -104,12 +104,12 @@ impl Directory {
     }
 
     /// Whether a client has shown its secret since the start.
-    pub(super) fn is_proven(&self, id: &ClientId) -> bool {
+    pub(crate) fn is_proven(&self, id: &ClientId) -> bool {
         self.proven.read().contains(id)
     }
 
     /// Forgets a client that was changed.
-    pub(super) fn forget_client(&self, id: &ClientId) {
+    pub(crate) fn forget_client(&self, id: &ClientId) {
         self.clients.write().remove(id);
     }
 

@@ -67,7 +67,7 @@ impl<K: Eq + Hash> Failures<K> {
 }
 
 /// Seconds as a header says them: whole ones, and at least one.
-pub(super) fn whole_seconds(seconds: f64) -> u64 {
+pub(crate) fn whole_seconds(seconds: f64) -> u64 {
     // A number out of range becomes the nearest one.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is positive and small")]
     let whole = seconds.ceil() as u64;

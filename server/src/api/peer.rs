@@ -109,7 +109,7 @@ impl Peer {
     ///
     /// A request that came by no connection, which does not happen, is from
     /// nobody who is trusted.
-    pub(super) fn of(state: &State, extensions: &Extensions, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(state: &State, extensions: &Extensions, headers: &HeaderMap) -> Self {
         let nobody = Near { address: IpAddr::from([0, 0, 0, 0]), tls: false };
         let near = extensions.get().copied().unwrap_or(nobody);
         state.inner.options.proxies.peer(near, headers)
@@ -126,7 +126,7 @@ impl FromRequestParts<State> for Peer {
 
 /// What counts as one customer where somebody is limited: an address of IPv4, or
 /// a network of IPv6 as customers are given one.
-pub(super) fn origin(address: IpAddr) -> IpAddr {
+pub(crate) fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

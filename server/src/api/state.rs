@@ -26,34 +26,34 @@ use crate::source::Watch;
 /// Shared by all requests.
 #[derive(Clone)]
 pub struct State {
-    pub(super) inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// The parts.
-pub(super) struct Inner {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) engine: Arc<Engine>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) rng: Mutex<Box<dyn Rng + Send>>,
-    pub(super) admin: AdminToken,
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Mutex<Box<dyn Rng + Send>>,
+    pub(crate) admin: AdminToken,
     pub(super) tokens: Tokens,
-    pub(super) directory: Directory,
+    pub(crate) directory: Directory,
     /// Whose tokens are taken beside our own.
     pub(super) issuer: Option<Issuer>,
-    pub(super) guesses: Guesses,
+    pub(crate) guesses: Guesses,
     /// `None` where tenants may publish as fast as they like.
     pub(super) quota: Option<Quota>,
-    pub(super) options: Options,
+    pub(crate) options: Options,
 }
 
 /// Who has failed to show who they are.
-pub(super) struct Guesses {
+pub(crate) struct Guesses {
     /// Wrong secrets of a client, by where they came from.
-    pub(super) clients: Failures<(ClientId, IpAddr)>,
+    pub(crate) clients: Failures<(ClientId, IpAddr)>,
     /// Wrong secrets of anybody.
-    pub(super) secrets: Failures<IpAddr>,
+    pub(crate) secrets: Failures<IpAddr>,
     /// Wrong bearer tokens.
-    pub(super) tokens: Failures<IpAddr>,
+    pub(crate) tokens: Failures<IpAddr>,
 }
 
 /// What can be set.
@@ -89,7 +89,7 @@ pub struct Options {
 
 impl Options {
     /// The largest body of a request, in bytes.
-    pub(super) const fn body_limit(&self) -> usize {
+    pub(crate) const fn body_limit(&self) -> usize {
         self.limits.body_mib * 1024 * 1024
     }
 }

@@ -82,3 +82,50 @@ pub async fn ping(access: &Granted<WriteWebhooks>, webhook: &Webhook) -> Result<
     let pinged = access.engine().ping(access.tenant.key, webhook.key, access.by()).await?;
     pinged.ok_or_else(Problem::not_found)
 }
+
+/// What can be done to a webhook's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusChange {
+    /// It hears again, and what waited is sent.
+    Enable,
+    /// It hears nothing new, and what waits is kept.
+    Disable,
+    /// It hears, and its deliveries wait.
+    Pause,
+    /// What waited is sent.
+    Resume,
+}
+
+/// How often a change of status is tried when somebody edits at the same time.
+const TRIES: usize = 5;
+
+/// Changes the status of a webhook, whoever edits its settings meanwhile.
+pub async fn change_status(
+    access: &Granted<WriteWebhooks>,
+    id: WebhookId,
+    change: StatusChange,
+) -> Result<Webhook, Problem> {
+    for _ in 0..TRIES {
+        let webhook = find(access, id).await?;
+        let disabled = webhook.status == Status::Disabled;
+        let conflict = |detail| Err(Problem::new(StatusCode::CONFLICT, detail));
+        let status = match change {
+            StatusChange::Pause if disabled => {
+                return conflict("a disabled webhook can't be paused; enable it first");
+            }
+            StatusChange::Resume if disabled => {
+                return conflict("a disabled webhook can't be resumed; enable it");
+            }
+            StatusChange::Enable | StatusChange::Resume => Status::Active,
+            StatusChange::Pause => Status::Paused,
+            StatusChange::Disable => Status::Disabled,
+        };
+        let edit = WebhookEdit { settings: webhook.settings, status, secret: None };
+        let (tenant, by) = (access.tenant.key, access.by());
+        let edited = access.engine().update_webhook(tenant, id, webhook.revision, edit, by).await?;
+        if let Edited::Done(webhook) = edited.ok_or_else(Problem::not_found)? {
+            return Ok(*webhook);
+        }
+    }
+    Err(Problem::new(StatusCode::CONFLICT, "others keep editing the webhook; try again"))
+}

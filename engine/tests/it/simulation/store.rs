@@ -25,7 +25,11 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, AuditStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
-    EventFilter, EventStore, FailedFilter, FailedGroups, FailedStore, JobStore, KeyStore, LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink, NewReplay, NewSession, NewWebhook, Node, NodeStore, OverviewStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey, SessionStore, Signal, Space, Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts, WebhookEdit, WebhookFilter, WebhookSlice, WebhookStore,
+    EventFilter, EventStore, FailedFilter, FailedGroups, FailedStore, JobStore, KeyStore, LaneClaim, Late,
+    Listed, NewClient, NewEvent, NewPortalLink, NewReplay, NewSession, NewWebhook, Node, NodeStore,
+    OverviewStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey, SessionStore, Signal, Space,
+    Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts, WebhookEdit, WebhookFilter,
+    WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;

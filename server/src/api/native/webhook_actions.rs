@@ -5,8 +5,6 @@ use axum::http::StatusCode;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookId;
 use callboard_domain::stats::{QUEUED_COUNTED, StatsBucket, WebhookStats};
-use callboard_domain::store::{Edited, WebhookEdit};
-use callboard_domain::webhook::Status;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,30 +12,15 @@ use super::view::WebhookView;
 use crate::api::auth::{Granted, ReadWebhooks, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters};
-use crate::api::webhooks::{self, find};
-
-/// How often a change of status is tried when somebody edits at the same time.
-const TRIES: usize = 5;
+use crate::api::webhooks::{self, StatusChange, find};
 
 async fn set_status(
     access: &Granted<WriteWebhooks>,
     id: WebhookId,
-    wanted: Status,
+    change: StatusChange,
 ) -> Result<Json<WebhookView>, Problem> {
-    for _ in 0..TRIES {
-        let webhook = find(access, id).await?;
-        if wanted == Status::Paused && webhook.status == Status::Disabled {
-            let detail = "a disabled webhook can't be paused; enable it first";
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
-        }
-        let edit = WebhookEdit { settings: webhook.settings, status: wanted, secret: None };
-        let (tenant, by) = (access.tenant.key, access.by());
-        let edited = access.engine().update_webhook(tenant, id, webhook.revision, edit, by).await?;
-        if let Edited::Done(webhook) = edited.ok_or_else(Problem::not_found)? {
-            return Ok(Json(WebhookView::new(&webhook, access.retry_base())));
-        }
-    }
-    Err(Problem::new(StatusCode::CONFLICT, "others keep editing the webhook; try again"))
+    let webhook = webhooks::change_status(access, id, change).await?;
+    Ok(Json(WebhookView::new(&webhook, access.retry_base())))
 }
 
 /// Let a disabled webhook hear again; what waited is sent.
@@ -52,7 +35,7 @@ pub(in crate::api) async fn enable(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<Json<WebhookView>, Problem> {
-    set_status(&access, id, Status::Active).await
+    set_status(&access, id, StatusChange::Enable).await
 }
 
 /// Stop a webhook from hearing. What waits is kept until it is enabled again,
@@ -68,7 +51,7 @@ pub(in crate::api) async fn disable(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<Json<WebhookView>, Problem> {
-    set_status(&access, id, Status::Disabled).await
+    set_status(&access, id, StatusChange::Disable).await
 }
 
 /// Let deliveries of a webhook wait; it goes on hearing.
@@ -84,7 +67,7 @@ pub(in crate::api) async fn pause(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<Json<WebhookView>, Problem> {
-    set_status(&access, id, Status::Paused).await
+    set_status(&access, id, StatusChange::Pause).await
 }
 
 /// Send what waited while a webhook was paused.
@@ -100,11 +83,7 @@ pub(in crate::api) async fn resume(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<Json<WebhookView>, Problem> {
-    if find(&access, id).await?.status == Status::Disabled {
-        let detail = "a disabled webhook can't be resumed; enable it";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
-    set_status(&access, id, Status::Active).await
+    set_status(&access, id, StatusChange::Resume).await
 }
 
 /// A ping that is on its way.
