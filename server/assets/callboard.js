@@ -5,11 +5,12 @@ const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 
 // Times by the reader's clock; the exact one in UTC is their title.
 const clock = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit"});
+const hour = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit"});
 function localise(from) {
   for (const time of all("time[datetime]:not([data-local])", from)) {
     const at = new Date(time.getAttribute("datetime"));
     if (isNaN(at)) continue;
-    time.textContent = clock.format(at);
+    time.textContent = (time.classList.contains("hour") ? hour : clock).format(at);
     time.dataset.local = "";
   }
 }

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::stats::{BUCKET_SECONDS, StatsBucket};
 
-use super::mark::{Time, counted, grouped};
+use super::mark::{HourTime, counted, grouped};
 
 /// One hour: what arrived, and what failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,8 +120,8 @@ impl fmt::Display for Bars {
             write!(
                 f,
                 "<p class=\"axis\"><span>{}</span><span>{}</span></p>",
-                Time(first.start),
-                Time(last.start)
+                HourTime(first.start),
+                HourTime(last.start)
             )?;
         }
         write!(
@@ -135,7 +135,7 @@ impl fmt::Display for Bars {
             write!(
                 f,
                 "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
-                Time(hour.start),
+                HourTime(hour.start),
                 grouped(hour.delivered),
                 grouped(hour.failed)
             )?;

@@ -25,6 +25,19 @@ impl fmt::Display for Time {
 
 impl HtmlSafe for Time {}
 
+/// The start of an hour, in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HourTime(pub(super) Timestamp);
+
+impl fmt::Display for HourTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (exact, text) = (self.0.strftime("%Y-%m-%dT%H:%M:%SZ"), self.0.strftime("%b %-d, %H:%M"));
+        write!(f, "<time class=\"hour\" datetime=\"{exact}\" title=\"{exact}\">{text} UTC</time>")
+    }
+}
+
+impl HtmlSafe for HourTime {}
+
 /// A duration, as short as it can be said: `340 µs`, `12 ms`, `1.2 s`, `5 min`, `3 h`.
 pub(super) fn short(duration: Duration) -> String {
     let micros = duration.as_micros();

@@ -108,6 +108,7 @@ fn figures(
 ) -> Vec<Figure> {
     let delivered: u64 = stats.buckets.iter().map(|bucket| bucket.delivered).sum();
     let attempts = delivered + stats.buckets.iter().map(|bucket| bucket.failed_attempts).sum::<u64>();
+    let given_up: u64 = stats.buckets.iter().map(|bucket| bucket.given_up).sum();
     let capped = if stats.queued >= QUEUED_COUNTED { "+" } else { "" };
     let latency =
         |share| stats.latency_quantile_ms(share).map(|ms| short(std::time::Duration::from_millis(ms)));
@@ -115,9 +116,13 @@ fn figures(
     vec![
         Figure {
             label: "Success, 24 h",
-            is_bad: success.is_some() && delivered < attempts,
+            is_bad: given_up > 0,
             value: success.unwrap_or_else(|| "–".to_owned()),
-            more: counted(attempts, "attempt", "attempts"),
+            more: if given_up == 0 {
+                counted(attempts, "attempt", "attempts")
+            } else {
+                format!("{}, {} given up", counted(attempts, "attempt", "attempts"), grouped(given_up))
+            },
         },
         Figure {
             label: "Queued",

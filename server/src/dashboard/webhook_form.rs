@@ -28,6 +28,7 @@ use crate::api::webhooks;
 /// A dialect that can be chosen.
 struct DialectChoice {
     name: &'static str,
+    title: &'static str,
     about: &'static str,
     is_chosen: bool,
 }
@@ -87,7 +88,12 @@ impl FormPage {
             dialect: dialect.as_str(),
             dialects: DIALECTS
                 .iter()
-                .map(|(own, about)| DialectChoice { name: own.as_str(), about, is_chosen: *own == dialect })
+                .map(|(own, title, about)| DialectChoice {
+                    name: own.as_str(),
+                    title,
+                    about,
+                    is_chosen: *own == dialect,
+                })
                 .collect(),
             resources: RESOURCES
                 .iter()
@@ -134,11 +140,12 @@ impl FormPage {
     }
 }
 
-const DIALECTS: [(Dialect, &str); 4] = [
-    (Dialect::OpenTicket, "one resource and one trigger, as OpenTicket has it"),
-    (Dialect::Viagogo, "topics of the viagogo API"),
-    (Dialect::Ingresse, "hooks of Ingresse"),
-    (Dialect::Native, "event types, filters, order: everything Callboard can do"),
+/// The dialects with their names and what each is good for.
+const DIALECTS: [(Dialect, &str, &str); 4] = [
+    (Dialect::OpenTicket, "OpenTicket", "one resource and one trigger, as OpenTicket has it"),
+    (Dialect::Viagogo, "viagogo", "topics of the viagogo API"),
+    (Dialect::Ingresse, "Ingresse", "hooks of Ingresse"),
+    (Dialect::Native, "Native", "event types, filters, order: everything Callboard can do"),
 ];
 
 /// Whether what is seldom needed is filled in.
