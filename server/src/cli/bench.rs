@@ -37,6 +37,7 @@ mod load;
 mod nodes;
 mod open_loop;
 mod pacing;
+mod pages;
 mod process;
 mod relay;
 mod retention;
@@ -204,6 +205,7 @@ impl Bench<'_> {
                 Scenario::Backlog => beside::backlog(self).await,
                 Scenario::Retention => retention::run(self).await,
                 Scenario::Footprint => footprint::run(self).await,
+                Scenario::Pages => pages::run(self).await,
                 Scenario::Nodes if self.arguments.postgres.is_none() && !self.names(scenario) => {
                     note("nodes: left out, because --postgres names no database");
                     continue;

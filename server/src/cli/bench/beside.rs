@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::counter::Counter;
-use super::database::{Database, Filling};
+use super::database::{Database, Fate, Filling};
 use super::figures::{Figures, count, mebibytes, milliseconds, ratio};
 use super::finding::{Aim, Finding, Side};
 use super::load::{self, Load};
@@ -124,7 +124,7 @@ pub(super) async fn write_log(
         tenant,
         webhooks,
         deliveries: bench.arguments.log_deliveries,
-        delivered: true,
+        fate: Fate::Delivered,
         event_bytes: bench.arguments.event_bytes,
         from,
         span,

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -81,11 +81,26 @@ impl Connection {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &self.host)
-            .header(CONTENT_TYPE, "application/json");
+        let (status, _, body) =
+            self.send_with(method, path, &[("content-type", "application/json")], body).await?;
+        Ok((status, body))
+    }
+
+    /// The same with other headers, and the headers of the answer.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub(super) async fn send_with(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -94,7 +109,7 @@ impl Connection {
         }
         self.sender.ready().await?;
         let answer = self.sender.send_request(request.body(Full::new(body))?).await?;
-        let status = answer.status();
-        Ok((status, answer.into_body().collect().await?.to_bytes()))
+        let (parts, body) = answer.into_parts();
+        Ok((parts.status, parts.headers, body.collect().await?.to_bytes()))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard_domain::audit::By;
 use callboard_domain::clock::{Clock, Timestamp};
-use callboard_domain::delivery::{Attempt, AttemptDetail, Outcome, Timings};
+use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, Outcome, Timings};
 use callboard_domain::event::{Event, read_events};
 use callboard_domain::id::{DeliveryKey, EventId, TenantId, TenantKey, WebhookId, WebhookKey};
 use callboard_domain::signing::Secret;
@@ -40,6 +40,17 @@ pub(super) struct Database {
     webhooks: AtomicU64,
 }
 
+/// What has become of deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// They are still to be made.
+    Pending,
+    /// They arrived at the first attempt.
+    Delivered,
+    /// They were given up at the first attempt.
+    Failed,
+}
+
 /// Events to be written.
 #[derive(Debug, Clone)]
 pub(super) struct Filling {
@@ -49,8 +60,8 @@ pub(super) struct Filling {
     pub(super) webhooks: Vec<WebhookKey>,
     /// How many deliveries there are to be at least.
     pub(super) deliveries: u64,
-    /// Whether they have arrived, at the first attempt, or are still to be made.
-    pub(super) delivered: bool,
+    /// What has become of them.
+    pub(super) fate: Fate,
     /// Bytes of an event.
     pub(super) event_bytes: usize,
     /// When the first was accepted.
@@ -105,6 +116,15 @@ impl Database {
         Ok(made.ok_or_else(|| format!("tenant {id} is there already"))?.key)
     }
 
+    /// A tenant that is there.
+    ///
+    /// # Errors
+    /// When it is not, or can't be read.
+    pub(super) async fn known_tenant(&self, id: &str) -> Result<TenantKey, Failure> {
+        let found = self.store.tenant(&id.parse()?).await?;
+        Ok(found.ok_or_else(|| format!("there is no tenant {id}"))?.key)
+    }
+
     /// Makes `count` webhooks with these settings, for one tenant after the
     /// other.
     ///
@@ -155,8 +175,8 @@ impl Database {
                 let first = usize::try_from(number * per_call % orders.len() as u64)?;
                 let orders: Vec<Bytes> = orders.iter().cycle().skip(first).take(wanted).cloned().collect();
                 let recorded = record(&*store, &filling, &orders, (number, now)).await?;
-                if filling.delivered {
-                    let attempts = recorded.iter().flat_map(|event| attempts(event, &filling.webhooks, now));
+                if filling.fate != Fate::Pending {
+                    let attempts = recorded.iter().flat_map(|event| attempts(event, &filling, now));
                     store.finish_attempts(Arc::new(attempts.collect()), now).await?;
                 }
                 Ok(())
@@ -186,7 +206,7 @@ async fn record(
     let events = read_events(std::str::from_utf8(&text)?, false, now, &mut new_id);
     let delivery = |webhook: &WebhookKey| NewDelivery {
         webhook: *webhook,
-        leased: filling.delivered,
+        leased: filling.fate != Fate::Pending,
         order: Order::Free,
     };
     let new = |event: Event| NewEvent {
@@ -197,8 +217,9 @@ async fn record(
     Ok(store.record_events(filling.tenant, events, now).await?)
 }
 
-/// The attempts by which all deliveries of an event arrived.
-fn attempts(recorded: &Recorded, webhooks: &[WebhookKey], now: Timestamp) -> Vec<Attempt> {
+/// The attempts by which all deliveries of an event ended.
+fn attempts(recorded: &Recorded, filling: &Filling, now: Timestamp) -> Vec<Attempt> {
+    let failed = filling.fate == Fate::Failed;
     let attempt = |(delivery, webhook): (i64, &WebhookKey)| Attempt {
         delivery: DeliveryKey(delivery),
         event: recorded.key,
@@ -207,16 +228,16 @@ fn attempts(recorded: &Recorded, webhooks: &[WebhookKey], now: Timestamp) -> Vec
         tries: 1,
         started_at: now,
         duration: Duration::from_millis(12),
-        outcome: Outcome::Delivered,
-        status: Some(204),
-        cause: None,
+        outcome: if failed { Outcome::GivenUp } else { Outcome::Delivered },
+        status: Some(if failed { 500 } else { 204 }),
+        cause: failed.then_some(Cause::Status),
         detail: AttemptDetail {
             peer: Some("192.0.2.1:443".to_owned()),
             timings: Timings { exchange_us: 11_800, ..Timings::default() },
             ..AttemptDetail::default()
         },
     };
-    (recorded.first_delivery.0..).zip(webhooks).map(attempt).collect()
+    (recorded.first_delivery.0..).zip(&filling.webhooks).map(attempt).collect()
 }
 
 /// Does `work` for each number below `count`, `writers` at a time, and tells

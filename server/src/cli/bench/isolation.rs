@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Entrance;
-use super::database::{Database, Filling};
+use super::database::{Database, Fate, Filling};
 use super::figures::{Figures, ratio};
 use super::finding::{Aim, Finding, Side};
 use super::journey::{Arrivals, Journey, TYPES};
@@ -121,7 +121,7 @@ pub(super) async fn pile_up(bench: &Bench<'_>, database: &Database, sick: &Sick)
         tenant: neighbour,
         webhooks,
         deliveries: bench.arguments.pending,
-        delivered: false,
+        fate: Fate::Pending,
         event_bytes: bench.arguments.event_bytes,
         from: bench.clock.now().saturating_sub(2 * hour)?,
         span: hour,

@@ -17,12 +17,13 @@ pub(super) enum Scenario {
     Backlog,
     Retention,
     Footprint,
+    Pages,
     Nodes,
 }
 
 impl Scenario {
     /// Every scenario, in the order in which they are measured.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Relay,
         Self::FanOut,
         Self::Batches,
@@ -34,6 +35,7 @@ impl Scenario {
         Self::Backlog,
         Self::Retention,
         Self::Footprint,
+        Self::Pages,
         Self::Nodes,
     ];
 
@@ -51,6 +53,7 @@ impl Scenario {
             Self::Backlog => "backlog",
             Self::Retention => "retention",
             Self::Footprint => "footprint",
+            Self::Pages => "pages",
             Self::Nodes => "nodes",
         }
     }
@@ -82,6 +85,10 @@ impl Scenario {
             Self::Nodes => {
                 "deliveries a second by one, two and three nodes on the PostgreSQL that --postgres names"
             }
+            Self::Pages => {
+                "time that each page of the dashboard takes, with ten million deliveries in the log and \
+                 a thousand webhooks"
+            }
             Self::Footprint => "memory idle and under full load, time to get ready, size of the program",
         }
     }
@@ -98,6 +105,7 @@ impl Scenario {
             Self::OtherWebhooks | Self::LongLog | Self::Backlog => "at least 0.8 as many",
             Self::Retention => "at most 2 times as long; at most 0.15 of the file free afterwards",
             Self::Nodes => "none; on one machine they share its processors",
+            Self::Pages => "median of the slowest page below 20 ms",
             Self::Footprint => "below 30 MiB, 120 MiB, 200 ms and 20 MiB",
         }
     }

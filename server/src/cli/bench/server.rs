@@ -14,7 +14,8 @@ use super::connection::{Connection, Entrance};
 use super::process::Process;
 use crate::cli::Failure;
 
-const TOKEN: &str = "callboard-bench-token";
+/// The operator's token.
+pub(super) const TOKEN: &str = "callboard-bench-token";
 
 /// How long a server may take to get ready.
 const PATIENCE: Duration = Duration::from_mins(1);
