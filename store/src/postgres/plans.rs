@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 
 use super::sql::Connection;
 use super::{attempts, audit, by_hand, chains, claims, sealing, stats};
-use super::{delivery_list, echoes, event_list, failed, jobs, missing, stream, timeline, webhooks};
+use super::{delivery_list, echoes, event_list, failed, jobs, missing, overview, stream, timeline, webhooks};
 use crate::sealing::{EncryptionKey, Keys};
 
 /// Statements, and what they look rows up by.
@@ -59,6 +59,14 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (by_hand::ORPHANED_LANES, &["(key = lanes.webhook)"]),
     (by_hand::REVIVE, &["((delivery = ended.delivery) AND (number > ended.number))"]),
     (stats::QUEUED, &["(webhook = $1)"]),
+    (overview::LOOKED_AT, &["((tenant = $1) AND (key < $2))"]),
+    (overview::COUNTS, &["(tenant = $1)"]),
+    (overview::BUCKETS, &["((webhook = wanted.webhook) AND (bucket >= $2))"]),
+    (overview::QUEUED_OF_EACH, &["(webhook = wanted.webhook)"]),
+    (overview::LAST_OF_EACH, &["(webhook = wanted.webhook)", "(delivery = pending.delivery)"]),
+    (overview::BUCKETS_OF_TENANT, &["(tenant = $1)", "((webhook = webhooks.key) AND (bucket >= $2))"]),
+    (overview::QUEUED_OF_TENANT, &["(tenant = $1)", "(webhook = webhooks.key)"]),
+    (webhooks::OF_KEYS, &["(key = ANY ($1))"]),
     (echoes::UNHEARD, &["(key = wanted.event)", "(origin = events.key)"]),
     (echoes::ADD, &["(key = missed.event)", "(chain = added.chain)"]),
     (echoes::DELIVERIES, &["((origin = $1) AND (delivery >= $2))"]),
@@ -86,6 +94,8 @@ const SORTS: &[&str] = &[
     super::deliveries::LOG,
     webhooks::OLDEST_IN,
     webhooks::NEWEST_IN,
+    overview::LAST_OF_EACH,
+    overview::BUCKETS_OF_TENANT,
     echoes::UNHEARD,
     echoes::ADD,
     failed::COUNT,

@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{audit, by_hand, claims, delivery_list, failed, jobs, log_index, migrations, stats};
+use super::{audit, by_hand, claims, delivery_list, failed, jobs, log_index, migrations, overview, stats};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
@@ -20,6 +20,10 @@ fn statements_use_their_index_and_sort_nothing() {
         (claims::DUE, "SEARCH pending USING INDEX pending_due (webhook=? AND due_at<?)"),
         (claims::NEXT_DUE, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
         (stats::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
+        (overview::LOOKED_AT, "SEARCH webhooks USING INDEX webhooks_tenant (tenant=? AND rowid<?)"),
+        (overview::COUNTS, "SEARCH webhooks USING INDEX webhooks_tenant (tenant=?)"),
+        (overview::BUCKETS, "SEARCH stats USING PRIMARY KEY (webhook=? AND bucket>?)"),
+        (overview::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
         (by_hand::ORPHANS, "SEARCH pending USING INDEX pending_due (webhook=?)"),
         (
             delivery_list::FAILED,

@@ -1,11 +1,11 @@
 //! Lists: every filter, every page, and nobody else's rows.
 
-use callboard_domain::delivery::{Outcome, State};
+use callboard_domain::delivery::{AnswerClass, Cause, Outcome, State};
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
 use callboard_domain::store::{DeliveryFilter, EventFilter, NewEvent, Page};
 
-use crate::world::{World, at, attempt, by, due, event_about, nth};
+use crate::world::{World, at, attempt, attempt_at, by, due, event_about, nth};
 
 /// What a delivery was made of.
 struct Made {
@@ -191,5 +191,64 @@ pub(crate) async fn webhooks_and_tenants_see_only_their_own(world: World) {
             assert_eq!(ids, [id]);
         }
         assert_eq!(world.deliveries(webhook, &DeliveryFilter::default(), 10).await.len(), 1);
+    }
+}
+
+pub(crate) async fn deliveries_are_listed_by_the_answer_to_their_last_attempt(world: World) {
+    let (tenant, webhook) = world.lane().await;
+    let answers = [
+        Some((Some(204), None)),
+        Some((Some(301), Some(Cause::Status))),
+        Some((Some(404), Some(Cause::Status))),
+        Some((Some(503), Some(Cause::Status))),
+        Some((None, Some(Cause::Timeout))),
+        Some((None, Some(Cause::Superseded))),
+        Some((Some(999), Some(Cause::Status))),
+        None,
+    ];
+    let mut made = Vec::new();
+    for (second, answer) in (0..).zip(answers.iter().cycle().take(24)) {
+        let event = event_about(&format!("e{second}"), "order.paid", "O");
+        let recorded = world.record(tenant, event, &[webhook], at(second)).await;
+        if let Some((status, cause)) = *answer {
+            let outcome = match cause {
+                None => Outcome::Delivered,
+                Some(Cause::Superseded) => Outcome::Superseded,
+                Some(_) => [Outcome::Retry(at(900)), Outcome::GivenUp][usize::from(second % 16 > 7)],
+            };
+            let mut attempt = attempt(&recorded, 0, webhook, 1, outcome, at(second));
+            (attempt.status, attempt.cause) = (status, cause);
+            world.finish(attempt).await;
+        }
+        made.push((nth(&recorded, 0), answer.and_then(|(status, cause)| AnswerClass::of(status, cause))));
+    }
+    // Of one that was answered differently before, only the last attempt counts.
+    let (again, answer) = &mut made[3];
+    let event = world.delivery(tenant, *again).await.0.event;
+    let second = attempt_at(*again, event, webhook, 2, Outcome::Delivered, at(30));
+    world.finish(second).await;
+    *answer = Some(AnswerClass::Success);
+    // One that is called off has no answer any more.
+    let (called_off, answer) = &mut made[4];
+    world.store.cancel_delivery(tenant, *called_off, by(31)).await.expect("no error");
+    *answer = None;
+    made.reverse();
+
+    for class in AnswerClass::ALL {
+        for states in [vec![], vec![State::Failed], vec![State::Waiting, State::Pending]] {
+            let filter = DeliveryFilter { states: states.clone(), ..DeliveryFilter::default() };
+            let known = world.deliveries(webhook, &filter, 100).await;
+            let fits = |(key, answer): &&(DeliveryKey, _)| *answer == Some(class) && known.contains(key);
+            let expected: Vec<_> = made.iter().filter(fits).map(|(key, _)| *key).collect();
+            assert!(!states.is_empty() || !expected.is_empty(), "{class:?}");
+            let filter = DeliveryFilter { answer: Some(class), ..filter };
+            for limit in [1, 3, 100] {
+                assert_eq!(
+                    world.deliveries(webhook, &filter, limit).await,
+                    expected,
+                    "{filter:?} by {limit}"
+                );
+            }
+        }
     }
 }

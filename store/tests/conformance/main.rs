@@ -14,6 +14,7 @@ mod late;
 mod lists;
 mod model;
 mod order;
+mod overview;
 mod portal;
 mod postgres;
 mod retention;
@@ -98,6 +99,7 @@ cases! {
         deliveries_of_an_event_page_in_order
         many_events_are_listed_whole
         webhooks_and_tenants_see_only_their_own
+        deliveries_are_listed_by_the_answer_to_their_last_attempt
     }
     stream {
         the_log_is_read_forwards_from_any_place
@@ -169,6 +171,14 @@ cases! {
     }
     stats {
         attempts_are_counted_by_the_hour
+    }
+    overview {
+        webhooks_are_found_by_name_url_dialect_and_status
+        webhooks_are_looked_for_in_bounded_steps
+        vitals_agree_with_what_is_told_of_one
+        vitals_see_what_is_on_its_way_and_count_so_far
+        a_tenant_has_the_sums_of_its_webhooks
+        the_space_that_is_taken_grows
     }
     retention {
         old_events_go_with_all_that_came_of_them
