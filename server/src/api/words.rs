@@ -2,9 +2,10 @@
 //! defined.
 
 use callboard_domain::access::Scope;
-use callboard_domain::delivery::State;
+use callboard_domain::delivery::{AnswerClass, State};
 use callboard_domain::job::Selection;
 use callboard_domain::resource::Resource;
+use callboard_domain::webhook::Status;
 use callboard_domain::wire::Dialect;
 use callboard_domain::wire::ingresse::Hook;
 use callboard_domain::wire::openticket::RESOURCES;
@@ -45,8 +46,12 @@ macro_rules! words {
 words! {
     /// In which words a webhook is told.
     DialectWord = Dialect::ALL.map(Dialect::as_str);
+    /// Whether a webhook hears and is called.
+    StatusWord = Status::ALL.map(Status::as_str);
     /// Where a delivery stands.
     DeliveryState = State::ALL.map(State::as_str);
+    /// What the last attempt was answered with.
+    AnswerWord = AnswerClass::ALL.map(AnswerClass::as_str);
     /// Where a delivery may stand that is sent again.
     ReplayState = Selection::STATES.map(State::as_str);
     /// What a client may do.

@@ -206,6 +206,11 @@ fn lists_are_filtered_and_paged() {
         ("state=failed&type=ticket.updated", 2),
         ("since=2026-11-21T19:10:00Z", 3),
         ("until=2026-11-21T19:01:00Z", 1),
+        ("answer=2xx", 8),
+        ("answer=5xx", 4),
+        ("answer=5xx&state=failed&type=ticket.updated", 2),
+        ("answer=4xx", 0),
+        ("answer=none", 0),
         ("since=2026-11-21T19:01:00Z&until=2026-11-21T19:03:00Z", 2),
     ] {
         let items = found(query);
@@ -213,6 +218,25 @@ fn lists_are_filtered_and_paged() {
         let all_known = items.iter().all(|item| everything.contains(item));
         assert!(all_known, "{query}");
     }
+    let problem = operator.get(&format!("{list}?answer=500")).problem(400, "invalid-input");
+    assert!(problem.to_string().contains("2xx, 3xx, 4xx, 5xx, none"), "{problem}");
+}
+
+#[test]
+fn what_was_not_answered_is_found() {
+    let house = Harness::start();
+    let operator = house.operator();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let refused = format!("http://{}/", unused.local_addr().expect("an address"));
+    drop(unused);
+    let path = made(&operator, &refused, &json!([3_600]));
+    let id = operator.publish(&ticket("1"));
+    house.delivery(&operator, &id, "waiting");
+    let listed = |answer: &str| operator.all(&format!("{path}/deliveries?answer={answer}"), 50);
+    assert_eq!(listed("none")[0]["id"], id);
+    assert_eq!(listed("2xx").len() + listed("5xx").len(), 0);
+    operator.act(&format!("/v1/deliveries/{id}/cancel")).is(202);
+    assert_eq!(listed("none").len(), 0, "a cancellation is no attempt");
 }
 
 #[test]

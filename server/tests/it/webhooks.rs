@@ -71,6 +71,75 @@ fn webhooks_are_listed_newest_first_page_by_page() {
 }
 
 #[test]
+fn webhooks_are_listed_by_what_is_asked_for() {
+    let house = Harness::start();
+    let operator = house.operator();
+    let receiver = house.receiver();
+    let mut names = Vec::new();
+    for (name, settings) in [
+        ("Box office", json!({})),
+        ("100% of it", json!({"authorization_header": "Bearer sesame"})),
+        ("Hooks", json!({"dialect": "ingresse", "hooks": ["ticket"]})),
+        ("1000 boxes", json!({"enabled": false})),
+    ] {
+        let mut settings = settings;
+        settings["name"] = name.into();
+        if settings["dialect"].is_null() {
+            settings["events"] = json!(["ticket.*"]);
+        }
+        let webhook = operator.make_webhook(&receiver.url("/"), &settings);
+        names.push((name, format!("/v1/webhooks/{}", text(&webhook["id"]))));
+    }
+    operator.act(&format!("{}/pause", names[1].1)).is(200);
+    for (query, expected) in [
+        ("search=", vec!["1000 boxes", "Hooks", "100% of it", "Box office"]),
+        ("search=BOX", vec!["1000 boxes", "Box office"]),
+        ("search=0%25", vec!["100% of it"]),
+        ("search=127.0.0.1", vec!["1000 boxes", "Hooks", "100% of it", "Box office"]),
+        ("search=sesame", vec![]),
+        ("dialect=ingresse", vec!["Hooks"]),
+        ("dialect=native&search=box", vec!["1000 boxes", "Box office"]),
+        ("status=active", vec!["Hooks", "Box office"]),
+        ("status=paused", vec!["100% of it"]),
+        ("status=disabled", vec!["1000 boxes"]),
+        ("failing=true", vec![]),
+        ("failing=false&status=active", vec!["Hooks", "Box office"]),
+    ] {
+        for limit in [1, 50] {
+            let listed = operator.all(&format!("/v1/webhooks?{query}"), limit);
+            let listed: Vec<_> = listed.iter().map(|webhook| text(&webhook["name"])).collect();
+            assert_eq!(listed, expected, "{query}");
+        }
+    }
+    for (query, says) in [
+        ("status=active,paused", "active, paused, disabled"),
+        ("dialect=Native", "native"),
+        ("failing=1", "true or false"),
+        ("name=Hooks", "name"),
+    ] {
+        let problem = operator.get(&format!("/v1/webhooks?{query}")).problem(400, "invalid-input");
+        assert!(problem.to_string().contains(says), "{problem}");
+    }
+}
+
+#[test]
+fn those_that_fail_are_listed_until_they_work_again() {
+    let house = Harness::start();
+    let operator = house.operator();
+    let receiver = house.receiver();
+    receiver.otherwise(Reply::status(503));
+    let (_, id) = made(&operator, &receiver, &json!({"retry": {"schedule_seconds": []}}));
+    made(&operator, &receiver, &json!({"events": ["order.*"]}));
+    operator.publish(&ticket("1"));
+    let failing = || operator.all("/v1/webhooks?failing=true", 50);
+    let failed = house.until("it fails", || Some(failing()).filter(|listed| !listed.is_empty()));
+    assert_eq!((failed.len(), text(&failed[0]["id"])), (1, &*id));
+    receiver.otherwise(Reply::status(200));
+    operator.publish(&ticket("2"));
+    house.until("it works again", || failing().is_empty().then_some(()));
+}
+
+#[test]
 fn an_edit_changes_what_it_names_and_nothing_else() {
     let house = Harness::at_rest();
     let operator = house.operator();

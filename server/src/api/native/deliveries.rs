@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::http::StatusCode;
-use callboard_domain::delivery::DeliverySummary;
+use callboard_domain::delivery::{AnswerClass, DeliverySummary};
 use callboard_domain::id::{DeliveryKey, WebhookId, WebhookKey};
 use callboard_domain::store::{DeliveryFilter, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use crate::api::page::{Items, page};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters, states};
 use crate::api::webhooks::find;
-use crate::api::words::DeliveryState;
+use crate::api::words::{AnswerWord, DeliveryState};
 
 /// Which deliveries to list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -40,6 +40,9 @@ pub struct DeliveryQuery {
     /// Only those made before this time (RFC 3339).
     #[param(format = DateTime)]
     until: Option<String>,
+    /// Only those whose last attempt was answered like this, or not at all.
+    #[param(value_type = Option<AnswerWord>, inline)]
+    answer: Option<String>,
     /// Most items wanted, 1 to 200; 50 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
@@ -69,12 +72,21 @@ pub(in crate::api) async fn list(
         until: time("until", query.until.as_deref())?,
         type_name: query.r#type,
         subject_id: query.subject,
-        answer: None,
+        answer: query.answer.as_deref().map(answer_class).transpose()?,
     };
     let webhook = find(&access, id).await?;
     let listed = access.store().list_deliveries(webhook.key, filter, page).await?;
     let shown = |delivery| DeliveryView::new(delivery, Some(id.to_string()));
     Ok(Json(Items::new(listed.items.into_iter().map(shown).collect(), listed.next)))
+}
+
+/// The answers that the parameter `answer` names.
+fn answer_class(word: &str) -> Result<AnswerClass, Problem> {
+    let found = AnswerClass::ALL.into_iter().find(|class| class.as_str() == word);
+    found.ok_or_else(|| {
+        let all = AnswerClass::ALL.map(AnswerClass::as_str).join(", ");
+        Problem::parameter("answer", &format!("{word:?} is no class of answers; classes are {all}"))
+    })
 }
 
 /// Deliveries with the public ids of their webhooks.

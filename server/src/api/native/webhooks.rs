@@ -4,16 +4,19 @@ use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use callboard_domain::id::WebhookId;
-use callboard_domain::webhook::{Webhook, read_settings};
-use serde::Serialize;
-use utoipa::ToSchema;
+use callboard_domain::store::WebhookFilter;
+use callboard_domain::webhook::{Status, Webhook, read_settings};
+use callboard_domain::wire::Dialect;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::view::{WebhookInput, WebhookView};
 use crate::api::auth::{Granted, ReadWebhooks, WriteWebhooks};
-use crate::api::page::{Items, PageQuery};
+use crate::api::page::{Items, page};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
 use crate::api::webhooks::{self, find};
+use crate::api::words::{DialectWord, StatusWord};
 
 /// A webhook that was just made.
 #[derive(Serialize, ToSchema)]
@@ -45,16 +48,66 @@ pub(in crate::api) async fn create(
     Ok((StatusCode::CREATED, location, Json(created)))
 }
 
+/// Which webhooks to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WebhookQuery {
+    /// Only those whose name or URL holds this text, in whatever case.
+    search: Option<String>,
+    /// Only those with this status.
+    #[param(value_type = Option<StatusWord>, inline)]
+    status: Option<String>,
+    /// Only those of this dialect.
+    #[param(value_type = Option<DialectWord>)]
+    dialect: Option<String>,
+    /// `true` for only those that have done nothing but fail since a while.
+    #[param(value_type = Option<bool>)]
+    failing: Option<String>,
+    /// Most items wanted, 1 to 200; 50 if left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
+    cursor: Option<String>,
+}
+
+impl WebhookQuery {
+    fn filter(self) -> Result<WebhookFilter, Problem> {
+        let dialect =
+            |word: String| word.parse::<Dialect>().map_err(|unknown| Problem::parameter("dialect", &unknown));
+        Ok(WebhookFilter {
+            text: self.search,
+            status: self.status.as_deref().map(status).transpose()?,
+            dialect: self.dialect.map(dialect).transpose()?,
+            failing: match self.failing.as_deref() {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return Err(Problem::parameter("failing", "must be true or false")),
+            },
+        })
+    }
+}
+
+fn status(word: &str) -> Result<Status, Problem> {
+    let found = Status::ALL.into_iter().find(|status| status.as_str() == word);
+    found.ok_or_else(|| {
+        let all = Status::ALL.map(Status::as_str).join(", ");
+        Problem::parameter("status", &format!("{word:?} is no status; they are {all}"))
+    })
+}
+
 /// List webhooks, newest first.
 #[utoipa::path(
-    get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", params(PageQuery),
+    get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", params(WebhookQuery),
     responses((status = 200, description = "A page of webhooks", body = Items<WebhookView>))
 )]
 pub(in crate::api) async fn list(
     access: Granted<ReadWebhooks>,
-    Parameters(query): Parameters<PageQuery>,
+    Parameters(query): Parameters<WebhookQuery>,
 ) -> Result<Json<Items<WebhookView>>, Problem> {
-    let listed = access.store().list_webhooks(access.tenant.key, query.page()?).await?;
+    let page = page(("limit", query.limit.as_deref()), query.cursor.as_deref())?;
+    let listed = access.store().find_webhooks(access.tenant.key, query.filter()?, page).await?;
     let base = access.retry_base();
     let items = listed.items.iter().map(|webhook| WebhookView::new(webhook, base)).collect();
     Ok(Json(Items::new(items, listed.next)))
