@@ -68,7 +68,7 @@ pub struct Space {
     pub free_bytes: Option<u64>,
 }
 
-/// Reads that an overview is made of. Deleted webhooks are neither listed nor counted.
+/// Reads that an overview is made of.
 #[async_trait]
 pub trait OverviewStore: Send + Sync {
     /// The tenant's webhooks that a filter lets through, newest first. A page may be
@@ -87,8 +87,9 @@ pub trait OverviewStore: Send + Sync {
     /// asked. What it costs grows with the webhooks and the hours, and with nothing else.
     async fn vitals(&self, webhooks: Vec<WebhookKey>, since: Timestamp) -> Result<Vec<Vitals>>;
 
-    /// What happened to the deliveries of all webhooks of a tenant since the hour of
-    /// `since`, by the hour. What waits is counted up to
+    /// What happened to the deliveries of a tenant since the hour of `since`, by the
+    /// hour: the sums over all its webhooks, those included that are deleted since. What
+    /// waits for those that are not is counted up to
     /// [`QUEUED_COUNTED`](crate::stats::QUEUED_COUNTED) in all, and the oldest is that
     /// of those counted.
     async fn tenant_stats(&self, tenant: TenantKey, since: Timestamp) -> Result<WebhookStats>;

@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: Migrations = &[
     (2, include_str!("migrations/0002_audit.sql")),
     (3, include_str!("migrations/0003_sealed.sql")),
     (4, include_str!("migrations/0004_dashboard.sql")),
+    (5, include_str!("migrations/0005_tenant_stats.sql")),
 ];
 
 /// Versions, and their statements.

@@ -146,14 +146,11 @@ fn at(vitals: &mut [Vitals], place: i64) -> Result<&mut Vitals, Failure> {
     found.ok_or_else(|| Failure::Corrupt("a webhook that was not asked for".to_owned()))
 }
 
-/// The hours of all webhooks of a tenant.
+/// The hours of a tenant, the oldest first.
 pub(super) const BUCKETS_OF_TENANT: &str = concat!(
     "SELECT bucket, ",
     sums!(),
-    " FROM webhooks CROSS JOIN LATERAL (
-         SELECT * FROM stats WHERE stats.webhook = webhooks.key AND bucket >= $2 OFFSET 0
-     ) AS hours
-     WHERE tenant = $1 AND deleted_at IS NULL GROUP BY bucket ORDER BY bucket"
+    " FROM tenant_stats WHERE tenant = $1 AND bucket >= $2 GROUP BY bucket ORDER BY bucket"
 );
 
 /// How much waits for a tenant, told by the index alone.

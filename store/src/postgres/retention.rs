@@ -308,17 +308,21 @@ async fn prune_stats(
             SELECT (SELECT min(webhook) FROM stats WHERE stats.webhook > next.webhook), nth + 1
             FROM next WHERE next.webhook IS NOT NULL AND nth < $2
         )
-        SELECT next.webhook, coalesce(tenants.retention_seconds, $3)
+        SELECT next.webhook, coalesce(tenants.retention_seconds, $3), coalesce(tenants.key, 0)
         FROM next LEFT JOIN webhooks ON webhooks.key = next.webhook LEFT JOIN tenants ON tenants.key = webhooks.tenant
         WHERE next.webhook IS NOT NULL ORDER BY nth";
     let next = sql::many(conn, next, &[&last, &STATS_WEBHOOKS, &i64::from(default_seconds)], |row| {
-        Ok((get::<i64>(row, 0)?, bucket(now - get::<i64>(row, 1)? * 1_000_000)))
+        Ok((get::<i64>(row, 0)?, (get::<i64>(row, 2)?, bucket(now - get::<i64>(row, 1)? * 1_000_000))))
     })
     .await?;
-    let (webhooks, buckets): (Vec<i64>, Vec<i64>) = next.into_iter().unzip();
+    let (webhooks, (tenants, buckets)): (Vec<i64>, (Vec<i64>, Vec<i64>)) = next.into_iter().unzip();
     let old = "DELETE FROM stats USING unnest($1::bigint[], $2::bigint[]) AS old (webhook, bucket)
         WHERE stats.webhook = old.webhook AND stats.bucket < old.bucket";
     sql::run(conn, old, &[&webhooks, &buckets]).await?;
+    // Whoever has rows there has a webhook that has some here.
+    let old = "DELETE FROM tenant_stats USING unnest($1::bigint[], $2::bigint[]) AS old (tenant, bucket)
+        WHERE tenant_stats.tenant = old.tenant AND tenant_stats.bucket < old.bucket";
+    sql::run(conn, old, &[&tenants, &buckets]).await?;
     *upkeep.pruned_stats_of.lock() = webhooks.last().copied().unwrap_or(0);
     Ok(())
 }

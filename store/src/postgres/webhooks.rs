@@ -217,19 +217,21 @@ async fn replace_secrets(
     add_secret(conn, ring, (webhook, id), secret, now).await
 }
 
+macro_rules! columns {
+    () => {
+        "key, id, tenant, revision, settings, status, created_at, updated_at,
+             disabled_reason, failing_since, nonce, deleted_at, sealed,
+             ARRAY(SELECT key FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+             ARRAY(SELECT value FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+             ARRAY(SELECT sealed FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+             ARRAY(SELECT created_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
+             ARRAY(SELECT expires_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC)"
+    };
+}
+
 macro_rules! select_or_deleted {
     ($($rest:literal),+) => {
-        concat!(
-            "SELECT key, id, tenant, revision, settings, status, created_at, updated_at,
-                 disabled_reason, failing_since, nonce, deleted_at, sealed,
-                 ARRAY(SELECT key FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
-                 ARRAY(SELECT value FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
-                 ARRAY(SELECT sealed FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
-                 ARRAY(SELECT created_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC),
-                 ARRAY(SELECT expires_at FROM secrets WHERE webhook = webhooks.key ORDER BY key DESC)
-             FROM webhooks WHERE ",
-            $($rest),+
-        )
+        concat!("SELECT ", columns!(), " FROM webhooks WHERE ", $($rest),+)
     };
 }
 
@@ -305,7 +307,13 @@ pub(super) async fn by_key(
 }
 
 /// Webhooks by their rows.
-pub(super) const OF_KEYS: &str = select!("key = ANY($1)");
+pub(super) const OF_KEYS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM unnest($1::bigint[]) AS wanted (webhook) CROSS JOIN LATERAL (
+         SELECT * FROM webhooks WHERE webhooks.key = wanted.webhook AND deleted_at IS NULL LIMIT 1
+     ) AS webhooks"
+);
 
 /// Webhooks by their rows, the newest first.
 pub(super) async fn of_keys(

@@ -19,6 +19,18 @@ pub(crate) struct Counts {
     pub(crate) latencies: [i64; LATENCY_CLASSES],
 }
 
+impl Counts {
+    /// Adds what happened to another webhook.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.failed_attempts += other.failed_attempts;
+        self.given_up += other.given_up;
+        for (sum, latency) in self.latencies.iter_mut().zip(other.latencies) {
+            *sum += latency;
+        }
+    }
+}
+
 /// The hour that a time falls into.
 pub(crate) fn bucket(micros: i64) -> i64 {
     micros.div_euclid(BUCKET_MICROS) * BUCKET_MICROS

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use callboard_domain::delivery::LoggedAttempt;
-use callboard_domain::stats::StatsBucket;
 use callboard_domain::store::WebhookFilter;
 use serde_json::value::RawValue;
 
@@ -62,14 +61,6 @@ impl Sought {
 pub(crate) fn latest(attempts: impl IntoIterator<Item = (i64, LoggedAttempt)>) -> Option<LoggedAttempt> {
     let made = attempts.into_iter().filter(|(_, attempt)| attempt.was_made());
     made.max_by_key(|(delivery, attempt)| (attempt.started_at, *delivery)).map(|(_, attempt)| attempt)
-}
-
-/// Adds an hour of one webhook to the hours of all.
-pub(crate) fn add(hours: &mut BTreeMap<i64, StatsBucket>, hour: i64, bucket: StatsBucket) {
-    match hours.entry(hour) {
-        std::collections::btree_map::Entry::Occupied(mut sum) => sum.get_mut().add(&bucket),
-        std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(bucket)),
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) marks: Marks,
     /// Counts by webhook and hour, until the transaction's end.
     pub(super) stats: HashMap<(i64, i64), Counts>,
+    /// Whose the webhooks are that were counted for, as far as it is remembered.
+    pub(super) tenants: HashMap<i64, i64>,
     /// The last webhook whose old counts were deleted.
     pub(super) pruned_stats_of: i64,
     /// The last quantity that was looked at: the tenant and the ticket.
@@ -66,6 +68,7 @@ impl Ledger {
         Ok(Self {
             marks,
             stats: HashMap::new(),
+            tenants: HashMap::new(),
             pruned_stats_of: 0,
             looked_at_quantity: Default::default(),
             unwritten: Unwritten::default(),
@@ -104,10 +107,7 @@ pub(super) struct Write<'a> {
 impl Write<'_> {
     /// Writes the counts that were collected.
     pub(super) fn flush_stats(&mut self) -> Result<(), Failure> {
-        for ((webhook, bucket), counts) in self.ledger.stats.drain() {
-            stats::add(self.conn, webhook, bucket, &counts)?;
-        }
-        Ok(())
+        stats::add(self.conn, self.ledger.stats.drain(), &mut self.ledger.tenants)
     }
 
     /// Writes the leases that have no row yet.

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (8, include_str!("migrations/0008_audit.sql")),
     (9, include_str!("migrations/0009_sealed.sql")),
     (10, include_str!("migrations/0010_dashboard.sql")),
+    (11, include_str!("migrations/0011_tenant_stats.sql")),
 ];
 
 /// Applies what is missing, in one transaction.
@@ -108,11 +109,15 @@ mod tests {
             "INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at)
              VALUES (x'01', 1, 1, '{}', 'active', 1, 1);
              INSERT INTO events VALUES (40000, 1, 1, 1, 1, 'a', 'ticket.updated', 'T', x'', x'7b7d');
-             INSERT INTO event_log VALUES (1, 0, 40000);",
+             INSERT INTO event_log VALUES (1, 0, 40000);
+             INSERT INTO webhooks (id, tenant, revision, settings, status, created_at, updated_at)
+             VALUES (x'02', 1, 1, '{}', 'active', 1, 1);
+             INSERT INTO stats VALUES (1, 7, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5),
+                 (2, 7, 10, 20, 30, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 50);",
         )
         .expect("rows of the first version");
         migrate(&mut conn).expect("the newest schema");
-        let webhook = "SELECT dialect, nonce FROM webhooks";
+        let webhook = "SELECT dialect, nonce FROM webhooks LIMIT 1";
         let webhook = conn.query_row(webhook, [], |row| Ok((row.get(0)?, row.get(1)?)));
         assert_eq!(webhook.expect("a row"), ("native".to_owned(), None::<String>));
         let diff = conn.query_row("SELECT quantity_diff FROM events", [], |row| row.get::<_, Option<i64>>(0));
@@ -121,6 +126,12 @@ mod tests {
         let logged =
             conn.query_row(logged, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         assert_eq!(logged.expect("a row"), (1, 1, 0, 40_000));
+        let sums = "SELECT tenant, bucket, delivered, failed_attempts, given_up, l0, l15 FROM tenant_stats";
+        let sums = conn.query_row(sums, [], |row| {
+            let sum = |column| row.get::<_, i64>(column);
+            Ok([sum(0)?, sum(1)?, sum(2)?, sum(3)?, sum(4)?, sum(5)?, sum(6)?])
+        });
+        assert_eq!(sums.expect("a row"), [1, 7, 11, 22, 33, 44, 55]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Reads over many webhooks at a time.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -18,7 +17,7 @@ use super::failure::Failure;
 use super::{SqliteStore, attempts, log_index, sql, stats, webhooks};
 use crate::rows::counts::bucket;
 use crate::rows::looked::{Looked, look};
-use crate::rows::overview::{Sought, add, latest};
+use crate::rows::overview::{Sought, latest};
 use crate::rows::{before, count, micros, natural};
 use crate::sealing::KeyRing;
 
@@ -93,10 +92,9 @@ fn vitals(conn: &Connection, webhooks: &[WebhookKey], since: Timestamp) -> Resul
     webhooks.iter().map(one).collect()
 }
 
-/// The hours of all webhooks of a tenant, in no order.
+/// The hours of a tenant, the oldest first.
 pub(super) const BUCKETS: &str =
-    "SELECT stats.* FROM webhooks CROSS JOIN stats ON stats.webhook = webhooks.key
-    WHERE webhooks.tenant = ?1 AND webhooks.deleted_at IS NULL AND stats.bucket >= ?2";
+    "SELECT * FROM tenant_stats WHERE tenant = ?1 AND bucket >= ?2 ORDER BY bucket";
 
 /// How much waits for a tenant, told by the index alone.
 pub(super) const QUEUED: &str = "SELECT count(*), min(delivery) FROM (
@@ -104,18 +102,11 @@ pub(super) const QUEUED: &str = "SELECT count(*), min(delivery) FROM (
         WHERE webhooks.tenant = ?1 AND webhooks.deleted_at IS NULL LIMIT ?2)";
 
 fn of_tenant(conn: &Connection, tenant: TenantKey, since: Timestamp) -> Result<WebhookStats, Failure> {
-    // Added up here: SQLite would sort all of them by the hour first.
-    let mut hours = BTreeMap::new();
-    let mut statement = conn.prepare_cached(BUCKETS)?;
-    let mut rows = statement.query((tenant.0, bucket(micros(since))))?;
-    while let Some(row) = rows.next()? {
-        add(&mut hours, row.get(1)?, stats::read_bucket(row)?);
-    }
+    let buckets = sql::many(conn, BUCKETS, (tenant.0, bucket(micros(since))), stats::read_bucket)?;
     let limit = QUEUED_COUNTED.cast_signed();
     let queued = sql::one(conn, QUEUED, (tenant.0, limit), stats::read_queued)?;
     let (queued, oldest) = queued.unwrap_or_default();
-    let oldest_queued_at = stats::accepted_at(conn, oldest)?;
-    Ok(WebhookStats { buckets: hours.into_values().collect(), queued, oldest_queued_at })
+    Ok(WebhookStats { buckets, queued, oldest_queued_at: stats::accepted_at(conn, oldest)? })
 }
 
 /// Bytes of the file that hold nothing.

@@ -22,7 +22,7 @@ fn statements_use_their_index_and_sort_nothing() {
         (stats::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
         (overview::LOOKED_AT, "SEARCH webhooks USING INDEX webhooks_tenant (tenant=? AND rowid<?)"),
         (overview::COUNTS, "SEARCH webhooks USING INDEX webhooks_tenant (tenant=?)"),
-        (overview::BUCKETS, "SEARCH stats USING PRIMARY KEY (webhook=? AND bucket>?)"),
+        (overview::BUCKETS, "SEARCH tenant_stats USING PRIMARY KEY (tenant=? AND bucket>?)"),
         (overview::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
         (by_hand::ORPHANS, "SEARCH pending USING INDEX pending_due (webhook=?)"),
         (

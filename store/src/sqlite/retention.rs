@@ -222,9 +222,14 @@ fn prune_stats(write: &mut Write<'_>, now: i64, classes: &HashMap<i64, i64>) -> 
         write.ledger.pruned_stats_of = webhook;
         let tenant = "SELECT tenant FROM webhooks WHERE key = ?1";
         let tenant = sql::value::<i64>(write.conn, tenant, [webhook])?;
-        let Some(seconds) = tenant.and_then(|tenant| classes.get(&tenant)) else { continue };
+        let Some(tenant) = tenant else { continue };
+        let Some(seconds) = classes.get(&tenant) else { continue };
+        let horizon = bucket(now - seconds * 1_000_000);
         let old = "DELETE FROM stats WHERE webhook = ?1 AND bucket < ?2";
-        sql::run(write.conn, old, (webhook, bucket(now - seconds * 1_000_000)))?;
+        sql::run(write.conn, old, (webhook, horizon))?;
+        // Whoever has rows there has a webhook that has some here.
+        let old = "DELETE FROM tenant_stats WHERE tenant = ?1 AND bucket < ?2";
+        sql::run(write.conn, old, (tenant, horizon))?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Counts of attempts by webhook and hour, written once at the end of a
 //! transaction, and what is told of them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookKey;
 use callboard_domain::stats::{LATENCY_CLASSES, QUEUED_COUNTED, StatsBucket, WebhookStats};
@@ -11,23 +14,57 @@ use super::sql;
 use crate::rows::counts::{Counts, bucket};
 use crate::rows::{micros, natural, timestamp};
 
-/// Adds to a webhook's hour.
-pub(super) fn add(conn: &Connection, webhook: i64, bucket: i64, counts: &Counts) -> Result<(), Failure> {
-    let mut values = vec![webhook, bucket, counts.delivered, counts.failed_attempts, counts.given_up];
+/// Adds to an hour in the table of this name.
+macro_rules! add {
+    ($table:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " VALUES
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+             ON CONFLICT DO UPDATE SET
+                 delivered = delivered + ?3, failed_attempts = failed_attempts + ?4, given_up = given_up + ?5,
+                 l0 = l0 + ?6, l1 = l1 + ?7, l2 = l2 + ?8, l3 = l3 + ?9,
+                 l4 = l4 + ?10, l5 = l5 + ?11, l6 = l6 + ?12, l7 = l7 + ?13,
+                 l8 = l8 + ?14, l9 = l9 + ?15, l10 = l10 + ?16, l11 = l11 + ?17,
+                 l12 = l12 + ?18, l13 = l13 + ?19, l14 = l14 + ?20, l15 = l15 + ?21"
+        )
+    };
+}
+
+/// Adds to the hours of webhooks, and to those of their tenants. `tenants` remembers
+/// whose each webhook is, which never changes.
+pub(super) fn add(
+    conn: &Connection,
+    counted: impl IntoIterator<Item = ((i64, i64), Counts)>,
+    tenants: &mut HashMap<i64, i64>,
+) -> Result<(), Failure> {
+    let mut of_tenants: HashMap<(i64, i64), Counts> = HashMap::new();
+    if tenants.len() > REMEMBERED {
+        tenants.clear();
+    }
+    for ((webhook, bucket), counts) in counted {
+        run(conn, add!("stats"), (webhook, bucket), &counts)?;
+        let tenant = match tenants.entry(webhook) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let tenant = "SELECT tenant FROM webhooks WHERE key = ?1";
+                let Some(tenant) = sql::value(conn, tenant, [webhook])? else { continue };
+                *place.insert(tenant)
+            }
+        };
+        of_tenants.entry((tenant, bucket)).or_default().add(&counts);
+    }
+    of_tenants.into_iter().try_for_each(|(hour, counts)| run(conn, add!("tenant_stats"), hour, &counts))
+}
+
+/// Webhooks of which it is remembered whose they are.
+const REMEMBERED: usize = 65_536;
+
+fn run(conn: &Connection, add: &str, (whose, bucket): (i64, i64), counts: &Counts) -> Result<(), Failure> {
+    let mut values = vec![whose, bucket, counts.delivered, counts.failed_attempts, counts.given_up];
     values.extend(counts.latencies);
-    sql::run(
-        conn,
-        "INSERT INTO stats VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
-         ON CONFLICT DO UPDATE SET
-             delivered = delivered + ?3, failed_attempts = failed_attempts + ?4, given_up = given_up + ?5,
-             l0 = l0 + ?6, l1 = l1 + ?7, l2 = l2 + ?8, l3 = l3 + ?9,
-             l4 = l4 + ?10, l5 = l5 + ?11, l6 = l6 + ?12, l7 = l7 + ?13,
-             l8 = l8 + ?14, l9 = l9 + ?15, l10 = l10 + ?16, l11 = l11 + ?17,
-             l12 = l12 + ?18, l13 = l13 + ?19, l14 = l14 + ?20, l15 = l15 + ?21",
-        rusqlite::params_from_iter(values),
-    )
-    .map(drop)
+    sql::run(conn, add, rusqlite::params_from_iter(values)).map(drop)
 }
 
 /// How much waits for a webhook, told by the index alone.

@@ -129,6 +129,8 @@ pub(crate) async fn old_counts_go_too(world: World) {
     let stats = world.store.webhook_stats(lane.1, at(0)).await.expect("statistics");
     assert_eq!(stats.buckets.len(), 1);
     assert!(stats.buckets[0].start > at(4_000));
+    let of_all = world.store.tenant_stats(lane.0, at(0)).await.expect("statistics");
+    assert_eq!(of_all.buckets, stats.buckets);
 }
 
 pub(crate) async fn quantities_are_forgotten_after_a_year(world: World) {
