@@ -13,10 +13,10 @@ use callboard_domain::job::{Counted, Selection};
 use callboard_domain::signing::{Scheme, Secret};
 use callboard_domain::store::{
     AccessStore as _, ClaimRequest, DeliveryFilter, DeliveryStore as _, EventFilter, EventStore as _,
-    JobStore as _, Late, NewDelivery, NewEvent, NewReplay, NewWebhook, NodeStore as _, Order, Page, Recorded,
-    Signal, UpkeepStore as _, WebhookEdit, WebhookStore as _,
+    JobStore as _, Late, NewDelivery, NewEvent, NewReplay, NewWebhook, NodeStore as _, Order,
+    OverviewStore as _, Page, Recorded, Signal, UpkeepStore as _, WebhookEdit, WebhookStore as _,
 };
-use callboard_domain::webhook::{Status, read_settings};
+use callboard_domain::webhook::{Status, Webhook, read_settings};
 use callboard_testing::TestDatabase;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -130,23 +130,24 @@ impl Node {
         self.store.finish_attempts(Arc::new(vec![attempt]), at(2)).await.expect("finished");
     }
 
-    /// Everything that nodes do all day; `name` keeps apart what it makes.
-    async fn work(&mut self, tenant: TenantKey, name: &str) {
-        let store = &self.store;
-        let settings = read_settings(r#"{"url": "https://example.com/hook", "events": ["ticket.*"]}"#, None)
-            .expect("good")
-            .0;
+    async fn make_webhook(&mut self, tenant: TenantKey) -> Webhook {
+        let settings = read_settings(r#"{"url": "https://example.com/hook", "events": ["ticket.*"]}"#, None);
         let new = NewWebhook {
             id: WebhookId::generate(at(0), &mut self.rng),
-            settings: settings.clone(),
+            settings: settings.expect("good").0,
             status: Status::Active,
             secret: Secret::generate(Scheme::Hmac, &mut self.rng),
             nonce: None,
         };
-        let id = new.id;
-        let made = store.create_webhook(tenant, new, by(0)).await.expect("a webhook");
-        let webhook = made.key;
-        let edit = WebhookEdit { settings, status: Status::Active, secret: None };
+        self.store.create_webhook(tenant, new, by(0)).await.expect("a webhook")
+    }
+
+    /// Everything that nodes do all day; `name` keeps apart what it makes.
+    async fn work(&mut self, tenant: TenantKey, name: &str) {
+        let made = self.make_webhook(tenant).await;
+        let (id, webhook) = (made.id, made.key);
+        let store = &self.store;
+        let edit = WebhookEdit { settings: made.settings, status: Status::Active, secret: None };
         store.update_webhook(tenant, id, made.revision, edit, by(1)).await.expect("an edit");
         for index in 0..40 {
             let order = if index % 2 == 0 { Order::Free } else { Order::BySubject { collapses: false } };
@@ -221,6 +222,40 @@ async fn a_newer_node_starts_beside_older_ones_and_all_go_on() {
     let address = open::target(url, None).expect("a good URL");
     let again = start(&address, &keys(), options("older"), MIGRATIONS).await;
     assert!(matches!(again, Err(OpenError::NewerSchema { found: LATER, .. })), "{again:?}");
+    old.store.close().await;
+    new.store.close().await;
+}
+
+/// The version that adds up what is counted by tenants.
+const TENANT_STATS: i64 = 5;
+
+#[tokio::test]
+async fn what_was_counted_before_and_what_older_nodes_count_is_added_up() {
+    let database = TestDatabase::postgres();
+    let before: Vec<_> = MIGRATIONS.iter().copied().filter(|(version, _)| *version != TENANT_STATS).collect();
+    assert_eq!(before.len() + 1, MIGRATIONS.len());
+    let mut old = Node::start(database.url(), "old", Box::leak(before.into_boxed_slice())).await;
+    let id = "acme".parse().expect("an id");
+    let made = old.store.create_tenant(id, "A".to_owned(), None, by(0)).await;
+    let tenant = made.expect("made").expect("new").key;
+    let webhooks = [old.make_webhook(tenant).await.key, old.make_webhook(tenant).await.key];
+    let count = async |node: &Node, name: &str| {
+        for (index, webhook) in (0..).zip([webhooks[0], webhooks[1], webhooks[0]]) {
+            let recorded = node.publish(tenant, webhook, &format!("{name}-{index}"), Order::Free).await;
+            let outcome = if index == 0 { Outcome::GivenUp } else { Outcome::Delivered };
+            node.finish(&recorded, webhook, outcome).await;
+        }
+    };
+    count(&old, "before").await;
+    let new = Node::start(database.url(), "new", MIGRATIONS).await;
+    count(&old, "after").await;
+    count(&new, "newer").await;
+    let sums = new.store.tenant_stats(tenant, at(0)).await.expect("sums").buckets;
+    let [one, two] = webhooks.map(|webhook| new.store.webhook_stats(webhook, at(0)));
+    let (mut expected, other) = (one.await.expect("counts").buckets, two.await.expect("counts").buckets);
+    expected[0].add(&other[0]);
+    assert_eq!(sums, expected);
+    assert_eq!((sums.len(), sums[0].delivered, sums[0].given_up), (1, 6, 3));
     old.store.close().await;
     new.store.close().await;
 }
