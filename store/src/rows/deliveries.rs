@@ -1,6 +1,6 @@
 //! Where deliveries stand, as their rows tell it together.
 
-use callboard_domain::delivery::{AnswerClass, DeliverySummary, LoggedAttempt, State};
+use callboard_domain::delivery::{DeliverySummary, LoggedAttempt, State};
 use callboard_domain::id::{DeliveryKey, EventKey, WebhookKey};
 
 use super::attempts::{Waiting, waiting_state};
@@ -57,11 +57,6 @@ impl Standing {
             due_at: None,
             last: Some(logged),
         })
-    }
-
-    /// What the last attempt was answered with.
-    pub(crate) fn answer(&self) -> Option<AnswerClass> {
-        self.last.as_ref().and_then(LoggedAttempt::answer)
     }
 
     /// Whether a process has it in its hands.

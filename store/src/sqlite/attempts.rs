@@ -1,7 +1,7 @@
 //! Writes attempts down and moves their deliveries on.
 
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::{Attempt, Outcome, State};
+use callboard_domain::delivery::{AnswerClass, Attempt, Outcome, State};
 use callboard_domain::id::WebhookKey;
 use rusqlite::{CachedStatement, Connection, Row};
 
@@ -13,7 +13,7 @@ use crate::rows::attempts::{
     Columns, Ending, Waiting, detail_text, due_again, duration_us, logged, unattempted,
 };
 use crate::rows::deliveries::AttemptRow;
-use crate::rows::{self, cause_text, counts, micros, state, state_code};
+use crate::rows::{self, cause, cause_text, counts, micros, state, state_code};
 
 /// Attempt rows that a delivery has room for.
 pub(crate) const NUMBERS: i64 = 1_024;
@@ -193,6 +193,20 @@ pub(super) const OF_DELIVERY: &str =
 pub(super) fn of_delivery(conn: &Connection, delivery: i64, limit: i64) -> Result<Vec<AttemptRow>, Failure> {
     let range = (first_key(delivery), first_key(delivery.saturating_add(1)), limit);
     sql::many(conn, OF_DELIVERY, range, read)
+}
+
+/// Reads the answer to a delivery's last attempt.
+const LAST_ANSWER: &str =
+    "SELECT status, cause FROM attempts WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT 1";
+
+/// What a delivery's last attempt was answered with, if there was one.
+pub(super) fn last_answer(conn: &Connection, delivery: i64) -> Result<Option<AnswerClass>, Failure> {
+    let range = (first_key(delivery), first_key(delivery.saturating_add(1)));
+    let answer = sql::one(conn, LAST_ANSWER, range, |row| {
+        let cause = row.get::<_, Option<String>>(1)?.map(cause).transpose()?;
+        Ok(AnswerClass::of(row.get(0)?, cause))
+    })?;
+    Ok(answer.flatten())
 }
 
 fn read(row: &Row<'_>) -> Result<AttemptRow, Failure> {

@@ -2,7 +2,7 @@
 //! database of SQLite.
 //!
 //! What SQLite keeps beside that is made anew: its logs are indexes, and PostgreSQL
-//! has others.
+//! has others; the sums of tenants are added up by its triggers as stats come in.
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
