@@ -70,3 +70,28 @@ pub(crate) async fn deployment_values_are_kept(mut world: World) {
     let free = world.store.deployment_value("next_event", b"x".to_vec()).await;
     assert_eq!(free, Ok((b"x".to_vec(), true)));
 }
+
+pub(crate) async fn when_a_client_was_used_never_goes_back(mut world: World) {
+    let tenant = world.tenant("acme").await;
+    let new = NewClient {
+        id: "one".parse().expect("an id"),
+        name: "Shop".to_owned(),
+        secret_digest: digest("sesame"),
+        scopes: Scopes::all(),
+    };
+    let id = world.store.create_client(tenant, new, by(1)).await.expect("a client").id;
+    let used = async |world: &World| {
+        let client = world.store.client(&id).await.expect("no error").expect("a client");
+        client.last_used_at
+    };
+    assert_eq!(used(&world).await, None);
+    for (at_second, expected) in [(5, 5), (3, 5), (9, 9), (9, 9)] {
+        world.store.touch_client(&id, at(at_second)).await.expect("noted");
+        assert_eq!(used(&world).await, Some(at(expected)));
+    }
+    world.store.set_client_enabled(tenant, &id, false, by(10)).await.expect("disabled");
+    world.restart().await;
+    let listed = world.store.list_clients(tenant, ALL).await.expect("a list");
+    assert_eq!(listed.items[0].last_used_at, Some(at(9)));
+    world.store.touch_client(&"nobody".parse().expect("an id"), at(11)).await.expect("nothing happens");
+}

@@ -1,10 +1,14 @@
-//! Jobs that retry what had failed, or send again what was selected.
+//! Jobs that retry or discard what had failed, or send again what was selected.
 
-use callboard_domain::delivery::{Outcome, State};
+use callboard_domain::audit::EntryFilter;
+use callboard_domain::delivery::{Cause, Outcome, Reason, State};
 use callboard_domain::id::JobKey;
 use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
 use callboard_domain::store::{DeliveryFilter, NewReplay, Page};
 
+use serde_json::json;
+
+use crate::failed::{TIMEOUT, answered};
 use crate::world::{World, at, attempt, by, event, event_about, nth};
 
 async fn advance(world: &World, job: &Job, limit: usize) -> Job {
@@ -239,4 +243,122 @@ pub(crate) async fn a_rate_is_kept_through_a_restart(mut world: World) {
     assert_eq!((step.done, step.looked_at), (1, 2));
     assert_eq!(done(&world, &job, 4_000).await, 1);
     assert_eq!(done(&world, &job, 4_001).await, 2);
+}
+
+pub(crate) async fn a_job_goes_for_one_reason_beside_others(mut world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    let reasons = [answered(503), TIMEOUT, answered(500)];
+    let mut failed = Vec::new();
+    for index in 0..9 {
+        failed.push(world.failed(lane, &format!("f{index}"), reasons[index % 3], 1).await);
+    }
+    let retry = async |world: &World, reason| {
+        world.store.create_retry_job(tenant, webhook, reason, None, by(9)).await.expect("a job")
+    };
+    let job = retry(&world, Some(answered(503))).await;
+    assert_eq!((job.kind, job.reason, job.total), (JobKind::RetryFailed, Some(answered(503)), Some(3)));
+    assert_eq!(retry(&world, Some(answered(503))).await, job, "one at a time");
+    let timeouts = retry(&world, Some(TIMEOUT)).await;
+    let everything = retry(&world, None).await;
+    let any = retry(&world, Some(Reason::default())).await;
+    assert_eq!((timeouts.total, everything.total, everything.reason), (Some(3), Some(9), None));
+    assert_eq!(any, everything, "a reason that leaves nothing out is none");
+    let running = world.store.running_jobs().await.expect("jobs");
+    assert_eq!(running.len(), 3);
+
+    // It looks at no more than it may, and passes over what failed otherwise.
+    let step = advance(&world, &job, 2).await;
+    assert_eq!((step.done, step.looked_at, step.state), (1, 2, JobState::Running));
+    world.restart().await;
+    assert_eq!(advance(&world, &job, 100).await.done, 3);
+    assert_eq!(advance(&world, &job, 100).await.state, JobState::Finished);
+    let claimed: Vec<_> = world.claim(webhook, 20, at(50)).await.iter().map(|one| one.delivery).collect();
+    assert_eq!(claimed, [failed[0], failed[3], failed[6]]);
+    assert_eq!(advance(&world, &everything, 100).await.done, 6, "the others");
+    assert_eq!(advance(&world, &timeouts, 100).await.done, 0, "they were retried by then");
+
+    let filter = EntryFilter { action: "retry_failed.started".parse().ok(), ..EntryFilter::default() };
+    let log = world.store.list_audit(Some(tenant), filter, Page { limit: 9, after: None }).await;
+    let told: Vec<_> = log.expect("a log").items.into_iter().rev().map(|entry| entry.after).collect();
+    let reason = |at: usize| told[at].as_ref().and_then(|after| after.get("reason").cloned());
+    assert_eq!(reason(0), Some(json!({"cause": "status", "status": 503})));
+    assert_eq!((reason(1), reason(2)), (Some(json!({"cause": "timeout", "status": null})), None));
+}
+
+pub(crate) async fn a_job_discards_what_had_failed(mut world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    let mut failed = Vec::new();
+    for index in 0..5 {
+        let reason = if index == 2 { answered(404) } else { TIMEOUT };
+        failed.push(world.failed(lane, &format!("f{index}"), reason, 1).await);
+    }
+    let retried = failed[1];
+    let job = world.store.create_discard_job(tenant, webhook, Some(TIMEOUT), by(9)).await.expect("a job");
+    assert_eq!((job.kind, job.reason, job.total), (JobKind::Discard, Some(TIMEOUT), Some(4)));
+    let again = world.store.create_discard_job(tenant, webhook, Some(TIMEOUT), by(10)).await;
+    assert_eq!(again, Ok(job.clone()), "one at a time");
+    let retry = world.store.create_retry_job(tenant, webhook, Some(TIMEOUT), None, by(10)).await;
+    let retry = retry.expect("another kind");
+    assert!(retry.key > job.key);
+    world.store.end_job(tenant, retry.key, JobState::Stopped, by(10)).await.expect("stopped");
+    let later = world.failed(lane, "later", TIMEOUT, 11).await;
+    // Somebody is faster with one of them.
+    world.store.retry_delivery(tenant, retried, by(11)).await.expect("no error");
+
+    assert_eq!(advance(&world, &job, 1).await.done, 1);
+    world.restart().await;
+    let mut last = job;
+    while last.state == JobState::Running {
+        last = advance(&world, &last, 2).await;
+    }
+    assert_eq!((last.state, last.done), (JobState::Finished, 3));
+    let (summary, log) = world.delivery(tenant, failed[0]).await;
+    assert_eq!((summary.state, summary.attempts, summary.next_attempt_at), (State::Cancelled, 2, None));
+    let ending = log.last().expect("an entry");
+    assert_eq!(
+        (ending.state, ending.cause, ending.started_at),
+        (State::Cancelled, Some(Cause::Cancelled), at(50))
+    );
+    assert_eq!(ending.detail.message, "discarded by hand");
+    assert_eq!((log[0].state, log[0].cause), (State::Failed, Some(Cause::Timeout)), "what was, stays told");
+    for (delivery, state) in [(retried, State::Pending), (failed[2], State::Failed), (later, State::Failed)] {
+        assert_eq!(world.state(tenant, delivery).await, state);
+    }
+    assert_eq!(world.claim(webhook, 20, at(60)).await.len(), 1, "only what was retried");
+    let filter = DeliveryFilter { states: vec![State::Failed], ..DeliveryFilter::default() };
+    assert_eq!(world.deliveries(webhook, &filter, 10).await, [later, failed[2]]);
+    let filter = DeliveryFilter { states: vec![State::Cancelled], ..DeliveryFilter::default() };
+    assert_eq!(world.deliveries(webhook, &filter, 10).await, [failed[4], failed[3], failed[0]]);
+
+    let filter = EntryFilter { action: "discard_failed.started".parse().ok(), ..EntryFilter::default() };
+    let log = world.store.list_audit(Some(tenant), filter, Page { limit: 9, after: None }).await;
+    let [started] = &*log.expect("a log").items else { panic!("not one entry") };
+    let reason = started.after.as_ref().and_then(|after| after.get("reason"));
+    assert_eq!(reason, Some(&json!({"cause": "timeout", "status": null})));
+}
+
+pub(crate) async fn what_is_discarded_holds_nobody_up_and_can_be_retried(world: World) {
+    let lane = world.ordered_lane().await;
+    let (tenant, webhook) = lane;
+    let (first, _) = world.record_in_order(lane, event("a"), (true, false), at(1)).await;
+    world.finish(attempt(&first, 0, webhook, 1, Outcome::GivenUp, at(1))).await;
+    let (second, behind) = world.record_in_order(lane, event("b"), (true, false), at(2)).await;
+    assert!(!behind);
+    let (third, behind) = world.record_in_order(lane, event("c"), (false, false), at(2)).await;
+    assert!(behind);
+    let job = world.store.create_discard_job(tenant, webhook, None, by(3)).await.expect("a job");
+    assert_eq!(advance(&world, &job, 10).await.done, 1);
+    assert_eq!(world.claim(webhook, 9, at(50)).await, [], "those of its subject stay in order");
+    assert!(world.finish(attempt(&second, 0, webhook, 1, Outcome::Delivered, at(51))).await);
+    assert_eq!(world.claim(webhook, 9, at(51)).await[0].delivery, nth(&third, 0));
+    world.finish(attempt(&third, 0, webhook, 1, Outcome::Delivered, at(52))).await;
+
+    world.store.retry_delivery(tenant, nth(&first, 0), by(53)).await.expect("no error").expect("retried");
+    let claimed = world.claim(webhook, 9, at(53)).await;
+    assert_eq!((claimed[0].delivery, claimed[0].attempts, claimed[0].tries), (nth(&first, 0), 2, 0));
+    world.finish(attempt(&first, 0, webhook, 3, Outcome::Delivered, at(54))).await;
+    let (summary, log) = world.delivery(tenant, nth(&first, 0)).await;
+    assert_eq!((summary.state, log.len()), (State::Delivered, 3));
 }

@@ -9,6 +9,7 @@ mod audit;
 mod by_hand;
 mod claims;
 mod events;
+mod failed;
 mod jobs;
 mod late;
 mod lists;
@@ -19,6 +20,7 @@ mod portal;
 mod postgres;
 mod retention;
 mod sealing;
+mod sessions;
 mod silence;
 mod sqlite;
 mod stats;
@@ -127,6 +129,7 @@ cases! {
     access {
         tenants_are_made_once_and_changed
         clients_come_and_go
+        when_a_client_was_used_never_goes_back
         deployment_values_are_kept
     }
     audit {
@@ -137,6 +140,18 @@ cases! {
         each_tenant_sees_its_own_and_nobody_the_deployments
         every_filter_of_the_log_pages_to_the_end
         old_entries_go_in_steps
+    }
+    sessions {
+        a_session_of_the_operator_ends_in_time_or_by_hand
+        a_sign_in_link_is_spent_once
+        of_many_who_open_a_link_at_once_one_signs_in
+        the_newest_sessions_of_the_operator_stay
+        ended_sessions_and_expired_links_go_in_steps
+    }
+    failed {
+        what_failed_is_grouped_by_webhook_and_reason
+        what_failed_is_listed_over_all_webhooks
+        what_is_discarded_is_no_longer_failed
     }
     portal {
         a_link_makes_sessions_until_it_expires
@@ -152,6 +167,9 @@ cases! {
         a_job_ends_with_its_webhook
         a_total_is_counted_beside_the_work
         a_rate_is_kept_through_a_restart
+        a_job_goes_for_one_reason_beside_others
+        a_job_discards_what_had_failed
+        what_is_discarded_holds_nobody_up_and_can_be_retried
         jobs_are_listed_for_their_tenant
     }
     late {
