@@ -26,7 +26,7 @@ pub enum State {
     Failed,
     /// Skipped, because a newer update of the same subject waited behind it.
     Superseded,
-    /// Called off by hand, or because its webhook was deleted.
+    /// Called off by hand, also after it had failed, or because its webhook was deleted.
     Cancelled,
 }
 
@@ -124,6 +124,39 @@ impl Cause {
         Self::Cancelled,
         Self::Superseded,
     ];
+
+    /// Those that deliveries fail for.
+    pub const FAILURES: [Self; 10] = [
+        Self::Dns,
+        Self::Blocked,
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::Tls,
+        Self::Reset,
+        Self::Timeout,
+        Self::InvalidAnswer,
+        Self::Status,
+        Self::Unrenderable,
+    ];
+
+    /// The name used in JSON and SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Blocked => "blocked",
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::Status => "status",
+            Self::Unrenderable => "unrenderable",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
 }
 
 /// What an attempt was answered with, by the class of the status.
@@ -369,6 +402,24 @@ mod tests {
         for cause in Cause::ALL {
             let sent = !matches!(cause, Cause::Cancelled | Cause::Superseded);
             assert_eq!(AnswerClass::of(None, Some(cause)), sent.then_some(AnswerClass::None));
+        }
+    }
+
+    #[test]
+    fn causes_have_one_name_in_json_and_in_text_and_some_are_failures() {
+        for cause in Cause::ALL {
+            assert_eq!(serde_json::json!(cause), cause.as_str());
+            let nothing_sent = matches!(cause, Cause::Cancelled | Cause::Superseded);
+            assert_eq!(Cause::FAILURES.contains(&cause), !nothing_sent);
+        }
+    }
+
+    #[test]
+    fn a_reason_that_leaves_nothing_out_chooses_nothing() {
+        assert_eq!(Reason::default().choosing(), None);
+        for (cause, status) in [(Some(Cause::Dns), None), (None, Some(503))] {
+            let reason = Reason { cause, status };
+            assert_eq!(reason.choosing(), Some(reason));
         }
     }
 }

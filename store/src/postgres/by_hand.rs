@@ -103,16 +103,18 @@ async fn hold(conn: &Connection, deliveries: &[i64], numbers: &[i32]) -> Result<
     sql::run(conn, HOLD, &[&deliveries, &numbers]).await.map(drop)
 }
 
-/// In one order, so that nobody waits in a circle.
-pub(super) const HOLD: &str = "SELECT 1 FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
-    JOIN attempts ON attempts.delivery = ended.delivery AND attempts.number = ended.number
-    ORDER BY attempts.delivery FOR NO KEY UPDATE OF attempts";
+/// In the order given, which is that of their keys, so that nobody waits in a circle.
+pub(super) const HOLD: &str = "SELECT held.number
+    FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
+    CROSS JOIN LATERAL (
+        SELECT number FROM attempts
+        WHERE attempts.delivery = ended.delivery AND attempts.number = ended.number
+        LIMIT 1 FOR NO KEY UPDATE
+    ) AS held";
 
-/// Takes deliveries out of what is failed now, of which the last attempt is this one.
-pub(super) const LEAVE_FAILED: &str = "UPDATE attempts SET state = $3
-     FROM unnest($1::bigint[], $2::integer[]) AS ended (delivery, number)
-     WHERE attempts.delivery = ended.delivery AND attempts.number = ended.number AND attempts.state = $4
-     RETURNING attempts.delivery, attempts.number, attempts.event, attempts.webhook";
+/// Takes deliveries out of what is failed now. Each has one failed attempt.
+pub(super) const LEAVE_FAILED: &str = "UPDATE attempts SET state = $2
+    WHERE delivery = ANY($1) AND state = $3 RETURNING delivery, number, event, webhook";
 
 /// Calls off deliveries that are failed: each with how many attempts it had. Tells how
 /// many were still failed. They waited for nothing, so nothing waits behind them.
@@ -125,7 +127,7 @@ pub(super) async fn discard(
     let numbers: Vec<i32> = failed.iter().map(|(_, number)| number.cast_signed()).collect();
     hold(conn, &deliveries, &numbers).await?;
     let (left, code) = (code(RETRIED), code(state_code(State::Failed)));
-    let ended = sql::many(conn, LEAVE_FAILED, &[&deliveries, &numbers, &left, &code], |row| {
+    let ended = sql::many(conn, LEAVE_FAILED, &[&deliveries, &left, &code], |row| {
         Ok(Waiting {
             delivery: get(row, 0)?,
             event: get(row, 2)?,

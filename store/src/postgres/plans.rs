@@ -77,7 +77,7 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (failed::NEWEST, &["((webhook = asked.webhook) AND (delivery < $2))"]),
     (failed::ROWS, &["((webhook = asked.webhook) AND (delivery < $2))"]),
     (by_hand::HOLD, &["((delivery = ended.delivery) AND (number = ended.number))"]),
-    (by_hand::LEAVE_FAILED, &["((delivery = ended.delivery) AND (number = ended.number))"]),
+    (by_hand::LEAVE_FAILED, &["(delivery = ANY ($1))"]),
     (webhooks::COUNT_IN, &["((tenant = $1) AND (dialect = $2))"]),
     (webhooks::OLDEST_IN, &["((tenant = $1) AND (dialect = $2))", "(webhook = webhooks.key)"]),
     (webhooks::NEWEST_IN, &["((tenant = $1) AND (dialect = $2))", "(webhook = webhooks.key)"]),
@@ -99,7 +99,6 @@ const SORTS: &[&str] = &[
     echoes::UNHEARD,
     echoes::ADD,
     failed::COUNT,
-    by_hand::HOLD,
 ];
 
 async fn plan(conn: &Connection, sql: &str) -> String {

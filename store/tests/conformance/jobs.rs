@@ -362,3 +362,46 @@ pub(crate) async fn what_is_discarded_holds_nobody_up_and_can_be_retried(world: 
     let (summary, log) = world.delivery(tenant, nth(&first, 0)).await;
     assert_eq!((summary.state, log.len()), (State::Delivered, 3));
 }
+
+pub(crate) async fn what_is_retried_and_discarded_at_once_becomes_one_or_the_other(world: World) {
+    let lane = world.lane().await;
+    let (tenant, webhook) = lane;
+    let mut failed = Vec::new();
+    for index in 0..60 {
+        failed.push(world.failed(lane, &format!("f{index}"), TIMEOUT, 1).await);
+    }
+    let retry = world.store.create_retry_job(tenant, webhook, None, None, by(2)).await.expect("a job");
+    let discard = world.store.create_discard_job(tenant, webhook, None, by(2)).await.expect("a job");
+    let moving = [retry.key, discard.key].map(|job| {
+        let store = world.store.clone();
+        tokio::spawn(async move {
+            loop {
+                let moved = store.advance_job(job, 7, at(50)).await.expect("no error").expect("the job");
+                if moved.state != JobState::Running {
+                    return moved.done;
+                }
+            }
+        })
+    });
+    let by_hand = world.store.clone();
+    let (first, last) = (failed[0], failed[59]);
+    let retried = tokio::spawn(async move {
+        for delivery in [last, first] {
+            by_hand.retry_delivery(tenant, delivery, by(50)).await.expect("no error");
+        }
+    });
+    retried.await.expect("no panic");
+    let mut done = 0;
+    for job in moving {
+        done += job.await.expect("no panic");
+    }
+    assert!((58..=60).contains(&done), "{done}");
+    for delivery in failed {
+        let (summary, log) = world.delivery(tenant, delivery).await;
+        match summary.state {
+            State::Pending => assert!(log.len() == 1 + usize::from(summary.attempts == 2), "{log:?}"),
+            State::Cancelled => assert_eq!((summary.attempts, log.len()), (2, 2)),
+            other => panic!("{other:?}"),
+        }
+    }
+}

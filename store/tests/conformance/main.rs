@@ -170,6 +170,7 @@ cases! {
         a_job_goes_for_one_reason_beside_others
         a_job_discards_what_had_failed
         what_is_discarded_holds_nobody_up_and_can_be_retried
+        what_is_retried_and_discarded_at_once_becomes_one_or_the_other
         jobs_are_listed_for_their_tenant
     }
     late {
