@@ -16,6 +16,9 @@ use parking_lot::RwLock;
 /// longer than this.
 const REMEMBERED: Duration = Duration::from_millis(500);
 
+/// How long it is not written down again that a client got a token.
+const NOTED: Duration = Duration::from_mins(1);
+
 /// More than this are never remembered.
 const MOST: usize = 10_000;
 
@@ -28,6 +31,8 @@ pub(crate) struct Directory {
     clients: Memory<ClientId, Client>,
     /// Clients that have shown their secret since the start.
     proven: RwLock<HashSet<ClientId>>,
+    /// When it was last written down of a client that it got a token.
+    noted: RwLock<HashMap<ClientId, Duration>>,
 }
 
 type Memory<K, V> = RwLock<HashMap<K, (Arc<V>, Duration)>>;
@@ -41,6 +46,7 @@ impl Directory {
             tenant_keys: RwLock::default(),
             clients: RwLock::default(),
             proven: RwLock::default(),
+            noted: RwLock::default(),
         }
     }
 
@@ -106,6 +112,36 @@ impl Directory {
     /// Whether a client has shown its secret since the start.
     pub(crate) fn is_proven(&self, id: &ClientId) -> bool {
         self.proven.read().contains(id)
+    }
+
+    /// Writes down that a client got a token, unless that was done a moment ago. What
+    /// can't be written does not matter: the next time it is tried again.
+    pub(super) async fn note_use(&self, id: &ClientId) {
+        if !self.is_to_be_noted(id) {
+            return;
+        }
+        if let Err(error) = self.store.touch_client(id, self.clock.now()).await {
+            tracing::debug!(%error, client = %id, "when a client was used is not written down");
+            self.noted.write().remove(id);
+        }
+    }
+
+    /// Whether a minute has passed. Whoever hears so is the one to do it.
+    fn is_to_be_noted(&self, id: &ClientId) -> bool {
+        let now = self.clock.elapsed();
+        let is_recent = |at: &Duration| now.saturating_sub(*at) < NOTED;
+        if self.noted.read().get(id).is_some_and(is_recent) {
+            return false;
+        }
+        let mut noted = self.noted.write();
+        if noted.get(id).is_some_and(is_recent) {
+            return false;
+        }
+        if noted.len() >= MOST {
+            noted.clear();
+        }
+        noted.insert(id.clone(), now);
+        true
     }
 
     /// Forgets a client that was changed.

@@ -155,6 +155,7 @@ async fn grant(
     let token = inner.tokens.issue(&client, scopes, inner.clock.now()).ok_or_else(|| {
         Refusal::Problem(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the token can't be signed"))
     })?;
+    inner.directory.note_use(&client.id).await;
     Ok(TokenAnswer {
         access_token: token,
         token_type: "bearer",
