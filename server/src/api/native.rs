@@ -12,6 +12,7 @@ mod clients;
 mod deliveries;
 mod event_types;
 mod events;
+mod failed;
 mod jobs;
 mod keys;
 mod nodes;
@@ -45,6 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(webhook_actions::resume))
         .routes(routes!(webhook_actions::ping))
         .routes(routes!(replay::retry_failed))
+        .routes(routes!(failed::discard))
         .routes(routes!(replay::replay))
         .routes(routes!(webhook_actions::stats))
         .routes(routes!(webhook_secret::show, webhook_secret::rotate))
@@ -52,6 +54,8 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::retry))
         .routes(routes!(deliveries::cancel))
+        .routes(routes!(failed::list))
+        .routes(routes!(failed::groups))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::stop))

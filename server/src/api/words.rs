@@ -2,7 +2,7 @@
 //! defined.
 
 use callboard_domain::access::Scope;
-use callboard_domain::delivery::{AnswerClass, State};
+use callboard_domain::delivery::{AnswerClass, Cause, State};
 use callboard_domain::job::Selection;
 use callboard_domain::resource::Resource;
 use callboard_domain::webhook::Status;
@@ -54,6 +54,8 @@ words! {
     AnswerWord = AnswerClass::ALL.map(AnswerClass::as_str);
     /// Where a delivery may stand that is sent again.
     ReplayState = Selection::STATES.map(State::as_str);
+    /// Why a delivery fails.
+    FailureWord = Cause::FAILURES.map(Cause::as_str);
     /// What a client may do.
     ScopeWord = Scope::ALL.map(Scope::as_str);
     /// A hook of Ingresse.

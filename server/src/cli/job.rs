@@ -40,9 +40,10 @@ pub(super) fn run(command: &Command) -> Outcome {
 pub(super) fn in_words(job: &Value) -> String {
     let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
     let done = job["done"].as_u64().unwrap_or_default();
+    let verb = if job["kind"] == "discard_failed" { "called off" } else { "sent" };
     let sent = match job["total"].as_u64() {
-        Some(total) => format!("{done} of {total} sent"),
-        None => format!("{done} sent, how many there are is being counted"),
+        Some(total) => format!("{done} of {total} {verb}"),
+        None => format!("{done} {verb}, how many there are is being counted"),
     };
     let looked_at = job["looked_at"].as_u64().unwrap_or_default();
     format!("{}: {}, {sent}, {looked_at} looked at", text("id"), text("state"))

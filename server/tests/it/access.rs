@@ -14,7 +14,7 @@ use crate::openapi::routes;
 const GRANT: &str = "grant_type=client_credentials";
 
 /// What each route asks for: a scope, the operator, or nothing at all.
-const NEEDS: [(&str, &str); 65] = [
+const NEEDS: [(&str, &str); 68] = [
     ("POST /v1/events", "write:events"),
     ("GET /v1/events", "read:events"),
     ("GET /v1/events/{id}", "read:events"),
@@ -33,6 +33,7 @@ const NEEDS: [(&str, &str); 65] = [
     ("POST /v1/webhooks/{id}/resume", "write:webhooks"),
     ("POST /v1/webhooks/{id}/ping", "write:webhooks"),
     ("POST /v1/webhooks/{id}/retry-failed", "write:webhooks"),
+    ("POST /v1/webhooks/{id}/discard-failed", "write:webhooks"),
     ("POST /v1/webhooks/{id}/replay", "write:webhooks"),
     ("GET /v1/webhooks/{id}/stats", "read:webhooks"),
     ("GET /v1/webhooks/{id}/secret", "write:webhooks"),
@@ -41,6 +42,8 @@ const NEEDS: [(&str, &str); 65] = [
     ("GET /v1/deliveries/{id}", "read:webhooks"),
     ("POST /v1/deliveries/{id}/retry", "write:webhooks"),
     ("POST /v1/deliveries/{id}/cancel", "write:webhooks"),
+    ("GET /v1/failed", "read:webhooks"),
+    ("GET /v1/failed/groups", "read:webhooks"),
     ("GET /v1/jobs", "read:webhooks"),
     ("GET /v1/jobs/{id}", "read:webhooks"),
     ("POST /v1/jobs/{id}/stop", "write:webhooks"),
@@ -361,11 +364,32 @@ fn clients_are_shown_without_their_secrets() {
     assert!(secret.is_some_and(|secret| text(&secret).starts_with("cbs_")));
     let wanted = json!({
         "client_id": made["client_id"], "name": "Shop", "scopes": ["read:events", "admin"], "enabled": true,
-        "created_at": "2026-11-21T19:00:00Z",
+        "created_at": "2026-11-21T19:00:00Z", "last_used_at": null,
     });
     assert_eq!(made, wanted);
     assert_eq!(operator.get(&location).is(200), wanted);
     assert_eq!(operator.get("/v1/clients").is(200), json!({"items": [wanted], "next": null}));
+}
+
+#[test]
+fn clients_are_shown_with_when_they_last_got_a_token() {
+    let house = Harness::at_rest();
+    let operator = house.operator();
+    let (id, secret) = operator.make_client(&["read:events"]);
+    let path = format!("/v1/clients/{id}");
+    let wrong = format!("{GRANT}&client_id={id}&client_secret=wrong");
+    house.nobody().form("/oauth2/token", &wrong).is(401);
+    let form = format!("{GRANT}&client_id={id}&client_secret={secret}");
+    house.nobody().form("/oauth2/token", &format!("{form}&scope=admin")).is(400);
+    assert_eq!(operator.get(&path).is(200)["last_used_at"], Value::Null, "it got none");
+    for (seconds, used) in
+        [(5, "2026-11-21T19:00:05Z"), (59, "2026-11-21T19:00:05Z"), (1, "2026-11-21T19:01:05Z")]
+    {
+        house.advance(Duration::from_secs(seconds));
+        house.nobody().form("/oauth2/token", &form).is(200);
+        assert_eq!(operator.get(&path).is(200)["last_used_at"], used);
+    }
+    assert_eq!(operator.get("/v1/clients").is(200)["items"][0]["last_used_at"], "2026-11-21T19:01:05Z");
 }
 
 #[test]

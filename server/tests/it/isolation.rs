@@ -111,6 +111,8 @@ impl Things {
                 format!("/v1/portal-links/{portal_link}"),
                 "/v1/events".to_owned(),
                 "/v1/webhooks".to_owned(),
+                "/v1/failed".to_owned(),
+                "/v1/failed/groups".to_owned(),
                 "/v1/jobs".to_owned(),
                 "/v1/clients".to_owned(),
                 format!("/v1/webhooks/{webhook}"),
@@ -161,7 +163,7 @@ fn another_tenants_things_are_not_found_and_not_changed() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 38, "routes with an id");
+    assert_eq!(tried, 39, "routes with an id");
     assert_eq!(things.seen_by(&owner), before);
     // The same routes work for who may, or this test would prove nothing.
     for route in routes(&house).iter().filter_map(|route| things.place(route)) {
@@ -177,9 +179,11 @@ fn lists_show_nothing_of_another_tenant() {
     let owner = house.client("acme", &SCOPES);
     let things = Things::make(&house, &owner);
     let stranger = house.client("other", &SCOPES);
-    for list in ["/v1/events", "/v1/webhooks", "/v1/jobs", "/v1/portal-links"] {
+    for list in ["/v1/events", "/v1/webhooks", "/v1/failed", "/v1/jobs", "/v1/portal-links"] {
         assert_eq!(stranger.get(list).is(200), json!({"items": [], "next": null}), "{list}");
     }
+    assert_eq!(stranger.get("/v1/failed/groups").is(200), json!({"items": [], "capped": false}));
+    stranger.get(&format!("/v1/failed?webhook={}", things.webhook)).problem(404, "not-found");
     let clients = stranger.all("/v1/clients", 200);
     assert_eq!(clients.len(), 1, "its own only");
     assert_ne!(clients[0]["client_id"], json!(things.client));

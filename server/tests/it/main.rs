@@ -16,6 +16,7 @@ mod disk;
 mod egress;
 mod errors;
 mod events;
+mod failed;
 mod harness;
 mod hostile;
 mod isolation;

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::events::NO_TIME;
+use super::failed::reason;
 use super::view::JobView;
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, OptionalJson};
 use crate::api::webhooks::find;
-use crate::api::words::ReplayState;
+use crate::api::words::{FailureWord, ReplayState};
 
 /// What is sent again when the caller names no states. What was superseded is
 /// left out: a newer update took its place.
@@ -57,7 +58,8 @@ pub struct ReplayInput {
     dry_run: Option<bool>,
 }
 
-/// How to retry what has failed; no body means as fast as it goes.
+/// How to retry what has failed, and which of it; no body means all of it, as fast as
+/// it goes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "described to people; the reader below names every fault")]
@@ -65,6 +67,12 @@ pub struct RetryFailedInput {
     /// Most deliveries that are made due a second.
     #[schema(minimum = 0.01, maximum = 10_000)]
     rate_per_second: Option<f64>,
+    /// Only those whose last attempt failed for this cause.
+    #[schema(value_type = Option<FailureWord>)]
+    cause: Option<String>,
+    /// Only those that were last answered with this status.
+    #[schema(minimum = 100, maximum = 999)]
+    status: Option<u16>,
 }
 
 /// What a replay would send.
@@ -145,9 +153,10 @@ fn states(members: &Members<'_>, missing: bool, faults: &mut Faults) -> Vec<Deli
     })
 }
 
-/// Retry every failed delivery of a webhook, as a job.
+/// Retry every failed delivery of a webhook, or those that failed for one reason, as
+/// a job.
 ///
-/// Each gets its whole schedule again. A job of this kind that is still
+/// Each gets its whole schedule again. A job of this kind and reason that is still
 /// running for the webhook is answered instead of a second one.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/retry-failed", operation_id = "retry_failed_deliveries", tag = "webhooks", request_body = Option<RetryFailedInput>, params(("id" = String, Path, description = "The webhook's id")),
@@ -164,18 +173,18 @@ pub(in crate::api) async fn retry_failed(
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let webhook = find(&access, id).await?;
     let mut faults = Faults::new();
-    let rate_per_second = match &body {
-        None => None,
+    let (reason, rate_per_second) = match &body {
+        None => (None, None),
         Some(body) => {
             let read = Members::read(body.single()?, &mut faults).map(|members| {
-                members.refuse_unknown(&["rate_per_second"], &mut faults);
-                rate(&members, &mut faults)
+                members.refuse_unknown(&["rate_per_second", "cause", "status"], &mut faults);
+                (reason(&members, &mut faults), rate(&members, &mut faults))
             });
             faults.finish(read).map_err(Problem::faults)?
         }
     };
     let (tenant, by) = (access.tenant.key, access.by());
-    let job = access.engine().retry_failed(tenant, webhook.key, None, rate_per_second, by).await?;
+    let job = access.engine().retry_failed(tenant, webhook.key, reason, rate_per_second, by).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
 }
 

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::api::words::{
-    CollapseWord, DeliveryState, DialectWord, HookWord, OpenTicketResource, OpenTicketTrigger, OrderingWord,
-    SignatureWord, TopicWord,
+    CollapseWord, DeliveryState, DialectWord, FailureWord, HookWord, OpenTicketResource, OpenTicketTrigger,
+    OrderingWord, SignatureWord, TopicWord,
 };
 
 /// A webhook.
@@ -474,7 +474,7 @@ fn milliseconds(microseconds: u64) -> f64 {
 pub struct JobView {
     #[schema(example = "job_3")]
     id: String,
-    /// `retry_failed` or `replay`.
+    /// `retry_failed`, `discard_failed` or `replay`.
     #[schema(value_type = String, example = "retry_failed")]
     kind: callboard_domain::job::JobKind,
     /// `running`, `finished` or `stopped`.
@@ -485,11 +485,17 @@ pub struct JobView {
     /// What a replay sends; null for other jobs.
     #[schema(value_type = Option<Object>)]
     selection: Option<callboard_domain::job::Selection>,
+    /// Of what has failed, only what failed for this cause; null for any.
+    #[schema(value_type = Option<FailureWord>)]
+    cause: Option<Cause>,
+    /// Of what has failed, only what was answered with this status; null for any.
+    status: Option<u16>,
     /// Most deliveries that it makes due a second.
     rate_per_second: Option<f64>,
-    /// Deliveries that it is to make due; null while they are being counted.
+    /// Deliveries that it is to make due, or to call off; null while they are being
+    /// counted.
     total: Option<u64>,
-    /// Deliveries that it has made due.
+    /// Deliveries that it has made due, or called off.
     done: u64,
     /// What it has looked at to find them: deliveries, or events where it sends
     /// what is missing.
@@ -509,6 +515,8 @@ impl JobView {
             state: job.state,
             webhook_id,
             selection: job.selection.clone(),
+            cause: job.reason.and_then(|reason| reason.cause),
+            status: job.reason.and_then(|reason| reason.status),
             rate_per_second: job.rate_per_second,
             total: job.total,
             done: job.done,
