@@ -18,7 +18,7 @@ use crate::receiver::{Receiver, Reply};
 const MANY: usize = 8_000;
 
 /// Tables of SQLite, each of which has to have rows before it is moved.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "deployment",
     "marks",
     "tenants",
@@ -31,6 +31,8 @@ const TABLES: [&str; 12] = [
     "stats",
     "jobs",
     "quantities",
+    "operator_sessions",
+    "sign_in_links",
 ];
 
 fn callboard(arguments: &[&str]) -> Command {
@@ -138,6 +140,8 @@ fn told(house: &Harness, known: &Known) -> Vec<(String, Value)> {
         "clients",
         "webhooks",
         "jobs",
+        "failed?limit=100",
+        "failed/groups",
         "events?limit=100",
         "events/stock-2",
         "events?type=ticket.updated",
@@ -165,6 +169,12 @@ fn touch(database: &str) {
         // Half done: the deliveries that it passed are not looked at again.
         "INSERT INTO jobs (tenant, webhook, kind, state, after_key, last_key, total, done, created_at, ended_at)
          SELECT tenant, key, 'retry_failed', 'stopped', 7 * 1024 + 3, 9 * 1024 + 1, 2, 1, 5, 6 FROM webhooks LIMIT 1",
+        "INSERT INTO jobs (tenant, webhook, kind, state, after_key, last_key, total, done, created_at, ended_at)
+         SELECT tenant, key, 'discard_failed/status/503', 'stopped', 3 * 1024 + 1, 4 * 1024 + 2, 2, 1, 5, 7
+         FROM webhooks LIMIT 1",
+        "INSERT INTO operator_sessions (digest, created_at, expires_at) VALUES (x'01', 5, 1000)",
+        "INSERT INTO sign_in_links (token_digest, expires_at) VALUES (x'02', 1001)",
+        "UPDATE clients SET last_used_at = 1700000000000000 WHERE key = (SELECT max(key) FROM clients)",
         "INSERT OR IGNORE INTO marks (name, value) VALUES ('default_retention', 604800)",
     ];
     for sql in touched {
@@ -243,6 +253,9 @@ fn everything_moves_though_it_is_killed_twice_and_a_server_goes_on() {
         ),
         709
     );
+    assert_eq!(target.number("SELECT after_key * 100 + last_key FROM jobs WHERE ended_at = 7"), 304);
+    assert_eq!(target.number("SELECT expires_at FROM operator_sessions WHERE digest = '\\x01'"), 1_000);
+    assert_eq!(target.number("SELECT expires_at FROM sign_in_links WHERE token_digest = '\\x02'"), 1_001);
     let again = run(migrate(&source, target.url(), &[]));
     assert!(text_of(&again.stdout).contains("nothing to do"), "{again:?}");
     assert!(

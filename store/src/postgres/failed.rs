@@ -101,7 +101,9 @@ async fn list(
     for (webhook, row) in rows {
         of_webhooks.entry(webhook).or_default().push(row);
     }
-    of_webhooks.values().for_each(|rows| merge.take(rows));
+    for rows in of_webhooks.values() {
+        merge.take(rows);
+    }
     let (keys, next) = merge.cut();
     let mut items = summaries(conn, &keys).await?;
     items.retain(|item| item.state == State::Failed);

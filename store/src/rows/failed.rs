@@ -165,7 +165,9 @@ mod tests {
         for (webhook, key) in keys {
             failed.entry(*webhook).or_default().push(*key);
         }
-        failed.values_mut().for_each(|keys| keys.sort_unstable_by_key(|key| Reverse(*key)));
+        for keys in failed.values_mut() {
+            keys.sort_unstable_by_key(|key| Reverse(*key));
+        }
         failed
     }
 
