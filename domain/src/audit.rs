@@ -322,6 +322,13 @@ impl Change {
         Self { after, ..Self::of("operator.signed_in", "operator", &Actor::Operator.kind()) }
     }
 
+    /// A link was made by which the operator signs in once, until then.
+    #[must_use]
+    pub fn sign_in_link_created(expires_at: Timestamp) -> Self {
+        let after = Some(json!({"expires_at": expires_at}));
+        Self { after, ..Self::of("operator.sign_in_link_created", "operator", &Actor::Operator.kind()) }
+    }
+
     /// A tenant was made.
     #[must_use]
     pub fn tenant_created(made: &Tenant) -> Self {

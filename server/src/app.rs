@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use callboard_domain::audit::By;
 use callboard_domain::clock::Clock;
 use callboard_domain::store::{Store, StoreError};
 use callboard_engine::Engine;
@@ -17,8 +19,8 @@ use rand::{Rng, SeedableRng, TryRng as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AdminToken, Certificate, State};
-use crate::config::{self, Settings};
+use crate::api::{self, AdminToken, Certificate, Deployment, State, sign_in_links};
+use crate::config::{self, Loaded, Settings, ShownSetting};
 use crate::source::nats::NatsSource;
 use crate::time;
 
@@ -73,6 +75,22 @@ pub struct App {
 /// # Errors
 /// See [`StartError`].
 pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, StartError> {
+    assemble(settings, config::shown(settings), clock).await
+}
+
+/// The same by settings of which it is known where they came from.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn build_loaded(loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<App, StartError> {
+    assemble(&loaded.settings, loaded.shown(), clock).await
+}
+
+async fn assemble(
+    settings: &Settings,
+    shown: Vec<ShownSetting>,
+    clock: Arc<dyn Clock>,
+) -> Result<App, StartError> {
     let certificate = settings.tls.files().map(|(certificate, key)| Certificate::load(certificate, key));
     let certificate = certificate.transpose().map_err(StartError::Certificate)?;
     let listener = TcpListener::bind(settings.listen)
@@ -114,6 +132,12 @@ pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<App, St
         viagogo_requires_https: settings.viagogo.require_https,
         viagogo_requires_user_agent: settings.viagogo.require_user_agent,
         nats: nats.as_ref().map(NatsSource::watch),
+        deployment: Deployment {
+            database: database_kind(settings),
+            retention: Duration::from_secs(settings.retention_seconds().into()),
+            audit_retention: Duration::from_secs(settings.audit_retention_seconds().into()),
+            settings: shown,
+        },
     };
     let state =
         State::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&clock), rng, admin, options).await?;
@@ -149,6 +173,11 @@ pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
 pub fn new_key() -> Result<(String, String), StartError> {
     let key = EncryptionKey::generate(&mut *seeded()?);
     Ok((key.id().to_string(), key.to_text()))
+}
+
+/// What the database of the settings is.
+fn database_kind(settings: &Settings) -> &'static str {
+    if settings.database.reveal().starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" }
 }
 
 /// What the machine calls itself; empty where it does not say.
@@ -215,6 +244,17 @@ impl App {
     /// When the listener does not know.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// A new link by which the operator signs in to the dashboard, once, within an
+    /// hour.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn sign_in_link(&self) -> Result<String, StoreError> {
+        let link = sign_in_links::make(&self.state, By::system(self.clock.now())).await?;
+        let options = &self.state.inner.options;
+        Ok(link.url(options.public_url.as_ref().unwrap_or(&options.own_url)))
     }
 
     /// The engine, for those who move its clock by hand and step it.

@@ -23,6 +23,7 @@ mod remote;
 mod replay;
 mod send;
 mod serve;
+mod sign_in_link;
 mod temporary;
 mod tenant;
 
@@ -74,6 +75,10 @@ enum Command {
     /// Manage the keys that seal secrets in the database.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Make a link that signs the operator in to the dashboard, once, within an hour.
+    ///
+    /// A running server makes it.
+    SignInLink(sign_in_link::Arguments),
     /// Look at the settings.
     #[command(subcommand)]
     Config(config_check::Command),
@@ -131,6 +136,7 @@ pub fn run() -> ExitCode {
         Command::Client(command) => client::run(&command),
         Command::Tenant(command) => tenant::run(&command),
         Command::Keys(command) => keys::run(&command),
+        Command::SignInLink(arguments) => sign_in_link::run(&arguments),
         Command::Config(command) => config_check::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -14,6 +14,7 @@ mod http;
 mod layers;
 mod limits;
 mod oidc;
+mod shown;
 mod source;
 mod tls;
 
@@ -26,6 +27,8 @@ pub use limits::Limits;
 pub(crate) use limits::seconds;
 pub use oidc::Oidc;
 pub(crate) use oidc::is_safe;
+pub use shown::ShownSetting;
+pub(crate) use shown::shown;
 pub use source::{Nats, Sources};
 pub use tls::Tls;
 

@@ -32,7 +32,7 @@ pub trait SessionStore: Send + Sync {
 
     /// Makes a link that signs the operator in, once. `token_digest` is the SHA-256
     /// of its token.
-    async fn create_sign_in_link(&self, token_digest: [u8; 32], expires_at: Timestamp) -> Result<()>;
+    async fn create_sign_in_link(&self, token_digest: [u8; 32], expires_at: Timestamp, by: By) -> Result<()>;
 
     /// Spends the link whose token has this digest and makes the session, both or
     /// neither; false when there is no such link, it was spent, or has expired.

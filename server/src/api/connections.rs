@@ -44,6 +44,11 @@ impl Connections {
         Arc::new(Self { most, most_per_address, proxies, open: Mutex::default() })
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.open.lock().all
+    }
+
     /// A place for a connection from `address`.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
         let origin = (!self.proxies.trusts(address)).then(|| origin(address));

@@ -19,6 +19,7 @@ mod nodes;
 mod openapi;
 mod portal_links;
 mod replay;
+mod sign_in_links;
 mod stream;
 mod tenants;
 mod view;
@@ -70,6 +71,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(clients::disable))
         .routes(routes!(portal_links::create, portal_links::list))
         .routes(routes!(portal_links::show, portal_links::revoke))
+        .routes(routes!(sign_in_links::create))
         .routes(routes!(audit::list))
         .routes(routes!(audit::list_deployment))
         .routes(routes!(oauth::issue_token))

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connections::{Connections, Full, Place};
+use super::connections::{Full, Place};
 use super::patience::{Answer, Course, Patience, Patient};
 use super::peer::Near;
 use super::tls::Certificate;
@@ -57,8 +57,7 @@ struct Entrance {
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> std::io::Result<()> {
     let options = &state.inner.options;
     let limits = options.limits.clone();
-    let places =
-        Connections::new(limits.max_connections, limits.max_connections_per_address, options.proxies.clone());
+    let places = Arc::clone(&state.inner.connections);
     let certificate = options.certificate.clone();
     if let Some(certificate) = &certificate {
         let every = options.certificate_looked_at;

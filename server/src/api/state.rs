@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callboard_domain::clock::Clock;
+use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::id::ClientId;
 use callboard_domain::store::{Result, Store};
 use callboard_engine::Engine;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rand::Rng;
 
 use super::admin::AdminToken;
+use super::connections::Connections;
 use super::directory::Directory;
 use super::failures::Failures;
 use super::oidc::Issuer;
@@ -20,7 +21,7 @@ use super::peer::Proxies;
 use super::quota::Quota;
 use super::tls::Certificate;
 use super::token::Tokens;
-use crate::config::{Limits, Oidc};
+use crate::config::{Limits, Oidc, ShownSetting};
 use crate::source::Watch;
 
 /// Shared by all requests.
@@ -44,6 +45,9 @@ pub(crate) struct Inner {
     /// `None` where tenants may publish as fast as they like.
     pub(super) quota: Option<Quota>,
     pub(crate) options: Options,
+    pub(super) connections: Arc<Connections>,
+    /// When the process has started.
+    pub(crate) started_at: Timestamp,
 }
 
 /// Who has failed to show who they are.
@@ -85,6 +89,21 @@ pub struct Options {
     pub viagogo_requires_user_agent: bool,
     /// How the source of events in NATS is, where there is one.
     pub nats: Option<Watch>,
+    /// What is told of the deployment to its operator.
+    pub deployment: Deployment,
+}
+
+/// What is told of the deployment to its operator.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// What the database is.
+    pub database: &'static str,
+    /// How long events are kept where their tenant does not say.
+    pub retention: Duration,
+    /// How long entries of the audit log are kept.
+    pub audit_retention: Duration,
+    /// Every setting.
+    pub settings: Vec<ShownSetting>,
 }
 
 impl Options {
@@ -121,9 +140,28 @@ impl State {
         let (rate, burst) = (limits.publish_events_per_second, limits.publish_burst_events);
         let quota = Quota::new(rate, burst, Arc::clone(&clock));
         let issuer = Issuer::new(&options.oidc, Arc::clone(&clock));
-        let rng = Mutex::new(rng);
-        let inner =
-            Inner { store, engine, clock, rng, admin, tokens, directory, issuer, guesses, quota, options };
+        let (most, most_per_address) = (limits.max_connections, limits.max_connections_per_address);
+        let connections = Connections::new(most, most_per_address, options.proxies.clone());
+        let inner = Inner {
+            started_at: clock.now(),
+            rng: Mutex::new(rng),
+            store,
+            engine,
+            clock,
+            admin,
+            tokens,
+            directory,
+            issuer,
+            guesses,
+            quota,
+            connections,
+            options,
+        };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How many connections of clients there are.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.inner.connections.count()
     }
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::{Outcome, ServerArguments, say};
-use crate::config::OPTIONAL;
+use crate::config::ShownSetting;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -14,16 +14,12 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command) -> Outcome {
     let Command::Check(arguments) = command;
     let loaded = arguments.load()?;
-    let names =
-        loaded.origins.keys().map(String::len).chain(OPTIONAL.map(|(name, _)| name.len())).max().unwrap_or(0);
-    let values = loaded.origins.values().map(|(value, _)| value.len()).max().unwrap_or(0);
-    for (name, (value, source)) in &loaded.origins {
+    let shown = loaded.shown();
+    let names = shown.iter().map(|one| one.name.len()).max().unwrap_or(0);
+    let values = shown.iter().filter_map(|one| one.value.as_ref()).map(String::len).max().unwrap_or(0);
+    for ShownSetting { name, value, source } in &shown {
+        let value = value.as_deref().unwrap_or("-");
         say(&format!("{name:names$}  {value:values$}  {source}"));
-    }
-    for (name, otherwise) in OPTIONAL {
-        if !loaded.origins.contains_key(name) {
-            say(&format!("{name:names$}  {:values$}  {otherwise}", "-"));
-        }
     }
     if let Some(explained) = loaded.settings.source.nats.explain() {
         say(&format!("\n{explained}"));

@@ -112,6 +112,7 @@ async fn watch(settings: Settings, token: String, exit_after: Option<usize>) -> 
     shutdown::listen(stop.clone())?;
     let app = app::build(&settings, clock()).await?;
     let address = app.address()?;
+    let link = app.sign_in_link().await?;
     let server = tokio::spawn(app.run(stop.clone()));
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let secrets: Arc<Mutex<HashMap<&'static str, String>>> = Arc::default();
@@ -120,6 +121,7 @@ async fn watch(settings: Settings, token: String, exit_after: Option<usize>) -> 
     let base = format!("http://{address}");
     let remote = Remote::at(&base, &token, Some(TENANT.to_owned()));
     tokio::task::spawn_blocking(move || set_up(&remote, receiver, &secrets)).await??;
+    say(&format!("The dashboard, by a link that signs you in once:\n\n  {link}\n"));
     let mut delivered = 0;
     let mut invited = false;
     loop {

@@ -6,18 +6,24 @@ use super::{Outcome, ServerArguments, block_on, clock, note};
 use crate::{app, file_handles, shutdown, telemetry};
 
 pub(super) fn run(arguments: &ServerArguments) -> Outcome {
-    let settings = arguments.load()?.settings;
+    let loaded = arguments.load()?;
+    let settings = &loaded.settings;
     telemetry::start(&settings.log)?;
     file_handles::raise();
     block_on(async {
         let stop = CancellationToken::new();
         shutdown::listen(stop.clone())?;
-        let app = app::build(&settings, clock()).await?;
+        let app = app::build_loaded(&loaded, clock()).await?;
         let address = app.address()?;
         if let Some(token) = &app.new_admin_token {
             note(&format!(
                 "This is the operator's token. It is shown this once; keep it:\n\n    {token}\n\n\
                  (Set CALLBOARD_ADMIN_TOKEN to choose your own.)\n"
+            ));
+            let link = app.sign_in_link().await?;
+            note(&format!(
+                "This link signs you in to the dashboard, once, within an hour:\n\n    {link}\n\n\
+                 (`callboard sign-in-link` makes another.)\n"
             ));
         }
         tracing::info!(%address, database = %settings.database, version = env!("CARGO_PKG_VERSION"), "listening");

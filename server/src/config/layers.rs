@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::{DatabaseUrl, OPTIONAL, SECRETS, Settings};
+use super::shown::shown_value;
+use super::{DatabaseUrl, OPTIONAL, Settings};
 
 /// The file that is read when none is named and this one exists.
 const DEFAULT_FILE: &str = "callboard.toml";
@@ -230,19 +231,14 @@ impl Layers {
         settings.check().map_err(|(name, message)| wrong(name.to_owned(), message))?;
         let mut origins = BTreeMap::new();
         leaves(&self.table, "", &mut |name, value| {
-            let shown = match name {
-                "database" => format!("{:?}", settings.database),
-                _ if SECRETS.contains(&name) => "********".to_owned(),
-                _ => value.to_string(),
-            };
-            origins.insert(name.to_owned(), (shown, source_of(name)));
+            origins.insert(name.to_owned(), (shown_value(name, value, &settings), source_of(name)));
         });
         Ok(Loaded { settings, origins })
     }
 }
 
 /// Calls `seen` with the dotted name of every value that is no table.
-fn leaves(table: &Table, prefix: &str, seen: &mut dyn FnMut(&str, &Value)) {
+pub(super) fn leaves(table: &Table, prefix: &str, seen: &mut dyn FnMut(&str, &Value)) {
     for (key, value) in table {
         let name = format!("{prefix}{key}");
         match value {

@@ -25,6 +25,12 @@ async fn create(conn: &Connection, session: &NewSession, by: &By) -> Result<(), 
     audit::write(conn, None, by, &Change::operator_signed_in(session.expires_at)).await
 }
 
+async fn create_link(conn: &Connection, token: &[u8], expires_at: Timestamp, by: &By) -> Result<(), Failure> {
+    let sql = "INSERT INTO sign_in_links (token_digest, expires_at) VALUES ($1, $2)";
+    sql::run(conn, sql, &[&token, &micros(expires_at)]).await?;
+    audit::write(conn, None, by, &Change::sign_in_link_created(expires_at)).await
+}
+
 async fn open(conn: &Connection, token: &[u8], session: &NewSession, by: &By) -> Result<bool, Failure> {
     // Another node that spends it at the same time waits here, and finds it gone.
     let spend = "DELETE FROM sign_in_links WHERE token_digest = $1 AND expires_at > $2";
@@ -62,10 +68,9 @@ impl SessionStore for PostgresStore {
         asking!(self.pool, |conn| sql::run(conn, sql, &[&digest.as_slice()])).map(drop)
     }
 
-    async fn create_sign_in_link(&self, token_digest: [u8; 32], expires_at: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO sign_in_links (token_digest, expires_at) VALUES ($1, $2)";
-        let ends = micros(expires_at);
-        asking!(self.pool, |conn| sql::run(conn, sql, &[&token_digest.as_slice(), &ends])).map(drop)
+    async fn create_sign_in_link(&self, token_digest: [u8; 32], expires_at: Timestamp, by: By) -> Result<()> {
+        let token = token_digest.as_slice();
+        writing!(&self.pool, |conn| create_link(conn, token, expires_at, &by))
     }
 
     async fn open_sign_in_link(&self, token_digest: [u8; 32], session: NewSession, by: By) -> Result<bool> {

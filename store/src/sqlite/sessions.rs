@@ -24,6 +24,12 @@ fn create(conn: &Connection, session: &NewSession, by: &By) -> Result<(), Failur
     audit::write(conn, None, by, &Change::operator_signed_in(session.expires_at))
 }
 
+fn create_link(conn: &Connection, token: [u8; 32], expires_at: Timestamp, by: &By) -> Result<(), Failure> {
+    let sql = "INSERT INTO sign_in_links (token_digest, expires_at) VALUES (?1, ?2)";
+    sql::run(conn, sql, (token, micros(expires_at)))?;
+    audit::write(conn, None, by, &Change::sign_in_link_created(expires_at))
+}
+
 fn open(conn: &Connection, token: [u8; 32], session: &NewSession, by: &By) -> Result<bool, Failure> {
     let spend = "DELETE FROM sign_in_links WHERE token_digest = ?1 AND expires_at > ?2";
     if sql::run(conn, spend, (token, micros(by.at)))? == 0 {
@@ -68,11 +74,9 @@ impl SessionStore for SqliteStore {
         self.writer.run(1, end).await
     }
 
-    async fn create_sign_in_link(&self, token_digest: [u8; 32], expires_at: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO sign_in_links (token_digest, expires_at) VALUES (?1, ?2)";
-        let values = (token_digest, micros(expires_at));
-        let create = move |write: &mut Write<'_>| sql::run(write.conn, sql, values).map(drop);
-        self.writer.run(1, create).await
+    async fn create_sign_in_link(&self, token_digest: [u8; 32], expires_at: Timestamp, by: By) -> Result<()> {
+        let create = move |write: &mut Write<'_>| create_link(write.conn, token_digest, expires_at, &by);
+        self.writer.run(2, create).await
     }
 
     async fn open_sign_in_link(&self, token_digest: [u8; 32], session: NewSession, by: By) -> Result<bool> {

@@ -455,7 +455,7 @@ impl SessionStore for SimulatedStore {
         fn create_operator_session(session: NewSession, by: By) -> ();
         fn operator_session(digest: [u8; 32], now: Timestamp) -> Option<Timestamp>;
         fn end_operator_session(digest: [u8; 32]) -> ();
-        fn create_sign_in_link(token_digest: [u8; 32], expires_at: Timestamp) -> ();
+        fn create_sign_in_link(token_digest: [u8; 32], expires_at: Timestamp, by: By) -> ();
         fn open_sign_in_link(token_digest: [u8; 32], session: NewSession, by: By) -> bool;
     }
 }

@@ -3,16 +3,14 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use callboard_domain::access::{Client, Scopes, digest, random_token};
+use callboard_domain::access::{Client, Scopes};
 use callboard_domain::clock::Timestamp;
-use callboard_domain::fault::Faults;
 use callboard_domain::id::ClientId;
-use callboard_domain::json::Members;
-use callboard_domain::store::NewClient;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::{Admin, Granted};
+use crate::api::clients;
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
@@ -71,31 +69,6 @@ pub struct ClientInput {
     scopes: Vec<String>,
 }
 
-fn read(text: &str) -> Result<(String, Scopes), Problem> {
-    let mut faults = Faults::new();
-    let input = Members::read(text, &mut faults).and_then(|members| {
-        members.refuse_unknown(&["name", "scopes"], &mut faults);
-        let name = members.string("name", &mut faults);
-        if members.get("name").is_none() {
-            faults.member("name", "is required: what people call the client");
-        } else if name
-            .as_ref()
-            .is_some_and(|name| name.is_empty() || name.chars().count() > 255 || name.contains('\0'))
-        {
-            faults.member("name", "must be 1 to 255 characters long, without U+0000");
-        }
-        let words: Option<Vec<String>> =
-            members.get("scopes").and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let Some(words) = words.filter(|words| !words.is_empty()) else {
-            faults.member("scopes", "is required: an array of at least one scope");
-            return None;
-        };
-        let scopes = words.join(" ").parse().map_err(|fault| faults.member("scopes", fault)).ok()?;
-        Some((name?, scopes))
-    });
-    faults.finish(input).map_err(Problem::faults)
-}
-
 /// Make a client.
 #[utoipa::path(
     post, path = "/v1/clients", operation_id = "create_client", tag = "access", request_body = ClientInput,
@@ -108,12 +81,8 @@ pub(in crate::api) async fn create(
     access: Granted<Admin>,
     body: JsonText,
 ) -> Result<impl IntoResponse, Problem> {
-    let (name, scopes) = read(&body.text)?;
-    let now = access.now();
-    let (id, secret) = access.with_rng(|rng| (ClientId::generate(now, rng), random_token("cbs_", rng)));
-    let location = format!("/v1/clients/{id}");
-    let client = NewClient { id, name, secret_digest: digest(&secret), scopes };
-    let client = access.store().create_client(access.tenant.key, client, access.by()).await?;
+    let (client, secret) = clients::make(&access, clients::read(&body.text)?).await?;
+    let location = format!("/v1/clients/{}", client.id);
     let created = CreatedClient { client: ClientView::from(&client), client_secret: secret };
     let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::CREATED, headers, Json(created)))
@@ -144,18 +113,7 @@ pub(in crate::api) async fn show(
     access: Granted<Admin>,
     Id(id): Id<ClientId>,
 ) -> Result<Json<ClientView>, Problem> {
-    let client = access.store().client(&id).await?.filter(|client| client.tenant == access.tenant.key);
-    Ok(Json(ClientView::from(&client.ok_or_else(Problem::not_found)?)))
-}
-
-async fn set_enabled(
-    access: &Granted<Admin>,
-    id: &ClientId,
-    enabled: bool,
-) -> Result<Json<ClientView>, Problem> {
-    let client = access.store().set_client_enabled(access.tenant.key, id, enabled, access.by()).await?;
-    access.forget_client(id);
-    Ok(Json(ClientView::from(&client.ok_or_else(Problem::not_found)?)))
+    Ok(Json(ClientView::from(&clients::find(&access, &id).await?)))
 }
 
 /// Let a client get tokens again.
@@ -170,7 +128,7 @@ pub(in crate::api) async fn enable(
     access: Granted<Admin>,
     Id(id): Id<ClientId>,
 ) -> Result<Json<ClientView>, Problem> {
-    set_enabled(&access, &id, true).await
+    Ok(Json(ClientView::from(&clients::set_enabled(&access, &id, true).await?)))
 }
 
 /// Give a client no more tokens, and obey none that it has.
@@ -185,7 +143,7 @@ pub(in crate::api) async fn disable(
     access: Granted<Admin>,
     Id(id): Id<ClientId>,
 ) -> Result<Json<ClientView>, Problem> {
-    set_enabled(&access, &id, false).await
+    Ok(Json(ClientView::from(&clients::set_enabled(&access, &id, false).await?)))
 }
 
 /// Delete a client; its tokens are obeyed no longer.
@@ -200,7 +158,6 @@ pub(in crate::api) async fn delete(
     access: Granted<Admin>,
     Id(id): Id<ClientId>,
 ) -> Result<StatusCode, Problem> {
-    let deleted = access.store().delete_client(access.tenant.key, &id, access.by()).await?;
-    access.forget_client(&id);
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+    clients::delete(&access, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

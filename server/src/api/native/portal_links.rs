@@ -1,33 +1,22 @@
 //! `/v1/portal-links`: links by which people without a token see a tenant's pages.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use callboard_domain::access::{Scope, Scopes, digest, random_token};
+use callboard_domain::access::Scopes;
 use callboard_domain::clock::Timestamp;
-use callboard_domain::fault::Faults;
 use callboard_domain::id::PortalLinkKey;
-use callboard_domain::json::Members;
 use callboard_domain::portal::PortalLink;
-use callboard_domain::store::NewPortalLink;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::{Admin, Granted};
 use crate::api::links::Links;
 use crate::api::page::{Items, PageQuery};
+use crate::api::portal_links;
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, JsonText, Parameters, whole};
+use crate::api::read::{Id, JsonText, Parameters};
 use crate::api::words::ScopeWord;
-
-/// Seconds that a link lives when nobody says otherwise.
-const LIFETIME: u64 = 24 * 60 * 60;
-
-/// Shortest and longest life of a link, in seconds. Links are forwarded and kept in
-/// mailboxes, so none should live long.
-const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 60 * 60;
 
 /// A portal link.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,16 +43,11 @@ pub struct PortalLinkView {
 
 impl PortalLinkView {
     fn new(link: &PortalLink, now: Timestamp) -> Self {
-        let state = match link.revoked_at {
-            Some(_) => "revoked",
-            None if link.is_open(now) => "open",
-            None => "expired",
-        };
         Self {
             id: link.key.to_string(),
             name: link.name.clone(),
             scopes: link.scopes,
-            state,
+            state: portal_links::state(link, now),
             created_at: link.created_at,
             expires_at: link.expires_at,
             revoked_at: link.revoked_at,
@@ -99,55 +83,6 @@ pub struct PortalLinkInput {
     lifetime_seconds: Option<u32>,
 }
 
-struct Input {
-    name: String,
-    scopes: Option<Scopes>,
-    lifetime: u64,
-}
-
-fn read(text: &str) -> Result<Input, Problem> {
-    let mut faults = Faults::new();
-    let input = Members::read(text, &mut faults).map(|members| {
-        members.refuse_unknown(&["name", "scopes", "lifetime_seconds"], &mut faults);
-        let name = members.string("name", &mut faults).unwrap_or_default();
-        if name.chars().count() > 255 || name.contains('\0') {
-            faults.member("name", "must be at most 255 characters long, without U+0000");
-        }
-        let scopes = members.get("scopes").and_then(|raw| {
-            let words: Option<Vec<String>> = serde_json::from_str(raw.get()).ok();
-            let Some(words) = words.filter(|words| !words.is_empty()) else {
-                faults.member("scopes", "must be an array of at least one scope");
-                return None;
-            };
-            words.join(" ").parse().map_err(|fault| faults.member("scopes", fault)).ok()
-        });
-        let lifetime =
-            members.get("lifetime_seconds").map_or(Some(LIFETIME), |raw| whole(raw.get()).map(u64::from));
-        let lifetime = lifetime.filter(|seconds| LIFETIMES.contains(seconds)).unwrap_or_else(|| {
-            faults.member("lifetime_seconds", "must be a whole number from 60 to 604800");
-            LIFETIME
-        });
-        Input { name, scopes, lifetime }
-    });
-    faults.finish(input).map_err(Problem::faults)
-}
-
-/// The scopes of the new link: no more than the caller has.
-fn scopes(asked: Option<Scopes>, access: &Granted<Admin>) -> Result<Scopes, Problem> {
-    let usual = || [Scope::ReadWebhooks, Scope::WriteWebhooks, Scope::ReadEvents].into_iter().collect();
-    let given = asked.unwrap_or_else(|| Scopes::intersection(usual(), access.scopes()));
-    let fault = if given.is_empty() {
-        "is required: the caller has none of the usual scopes".to_owned()
-    } else if given.is_subset(access.scopes()) {
-        return Ok(given);
-    } else {
-        format!("must be among the caller's own: {}", access.scopes())
-    };
-    let mut faults = Faults::new();
-    faults.member("scopes", fault);
-    faults.finish(None).map_err(Problem::faults)
-}
-
 /// Make a portal link for people who have no token.
 ///
 /// Whoever opens it sees the pages of the tenant until it expires or is revoked. It
@@ -164,19 +99,9 @@ pub(in crate::api) async fn create(
     links: Links,
     body: JsonText,
 ) -> Result<impl IntoResponse, Problem> {
-    let input = read(body.single()?)?;
-    let scopes = scopes(input.scopes, &access)?;
-    let by = access.by();
-    let (now, lifetime) = (by.at, Duration::from_secs(input.lifetime));
-    let expires_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
-    let token = access.with_rng(|rng| random_token("cbp_", rng));
-    let link = NewPortalLink { name: input.name, scopes, token_digest: digest(&token), expires_at };
-    let link = access.store().create_portal_link(access.tenant.key, link, by).await?;
+    let (link, url) = portal_links::make(&access, &links, portal_links::read(body.single()?)?).await?;
     let location = format!("/v1/portal-links/{}", link.key);
-    let created = CreatedPortalLink {
-        link: PortalLinkView::new(&link, now),
-        url: format!("{}/portal/{token}", links.base),
-    };
+    let created = CreatedPortalLink { link: PortalLinkView::new(&link, access.now()), url };
     let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::CREATED, headers, Json(created)))
 }
@@ -224,6 +149,6 @@ pub(in crate::api) async fn revoke(
     access: Granted<Admin>,
     Id(key): Id<PortalLinkKey>,
 ) -> Result<StatusCode, Problem> {
-    let revoked = access.store().revoke_portal_link(access.tenant.key, key, access.by()).await?;
-    revoked.map(|_| StatusCode::NO_CONTENT).ok_or_else(Problem::not_found)
+    portal_links::revoke(&access, key).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -5,16 +5,15 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use callboard_domain::access::Tenant;
 use callboard_domain::clock::Timestamp;
-use callboard_domain::fault::Faults;
 use callboard_domain::id::TenantId;
-use callboard_domain::json::Members;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::auth::Operator;
 use crate::api::page::{Items, PageQuery};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, JsonText, Parameters, whole};
+use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::tenants;
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,48 +68,6 @@ pub struct TenantChange {
     retention_seconds: Option<u32>,
 }
 
-/// What the input says of the retention.
-enum Retention {
-    LeftOut,
-    /// `None` for the deployment's setting.
-    Given(Option<u32>),
-}
-
-struct Input {
-    id: Option<TenantId>,
-    name: Option<String>,
-    retention: Retention,
-}
-
-fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
-    let mut faults = Faults::new();
-    let input = Members::read(text, &mut faults).map(|members| {
-        members.refuse_unknown(known, &mut faults);
-        if known.contains(&"id") && members.get("id").is_none() {
-            faults.member("id", "is required");
-        }
-        let id = members.string("id", &mut faults);
-        let id = id.and_then(|id| id.parse().map_err(|fault| faults.member("id", fault)).ok());
-        let name = members.string("name", &mut faults);
-        if name
-            .as_ref()
-            .is_some_and(|name| name.is_empty() || name.chars().count() > 255 || name.contains('\0'))
-        {
-            faults.member("name", "must be 1 to 255 characters long, without U+0000");
-        }
-        let given = members.iter().any(|(name, _)| name == "retention_seconds");
-        let retention = members.get("retention_seconds").and_then(|raw| {
-            let seconds = whole(raw.get()).filter(|seconds| (60..=315_360_000).contains(seconds));
-            if seconds.is_none() {
-                faults.member("retention_seconds", "must be a whole number from 60 to 315360000, or null");
-            }
-            seconds
-        });
-        Input { id, name, retention: if given { Retention::Given(retention) } else { Retention::LeftOut } }
-    });
-    faults.finish(input).map_err(Problem::faults)
-}
-
 /// Make a tenant.
 #[utoipa::path(
     post, path = "/v1/tenants", operation_id = "create_tenant", tag = "access", request_body = NewTenant,
@@ -121,16 +78,8 @@ fn read(text: &str, known: &[&str]) -> Result<Input, Problem> {
     )
 )]
 pub(in crate::api) async fn create(operator: Operator, body: JsonText) -> Result<impl IntoResponse, Problem> {
-    let input = read(&body.text, &["id", "name", "retention_seconds"])?;
-    let id = input.id.ok_or_else(Problem::not_found)?;
-    let name = input.name.unwrap_or_else(|| id.to_string());
-    let location = format!("/v1/tenants/{id}");
-    let retention = match input.retention {
-        Retention::LeftOut => None,
-        Retention::Given(seconds) => seconds,
-    };
-    let made = operator.store().create_tenant(id, name, retention, operator.by()).await?;
-    let tenant = made.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "there is a tenant with this id"))?;
+    let tenant = tenants::make(&operator, tenants::read_new(&body.text)?).await?;
+    let location = format!("/v1/tenants/{}", tenant.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(TenantView::from(tenant))))
 }
 
@@ -159,8 +108,7 @@ pub(in crate::api) async fn show(
     operator: Operator,
     Id(id): Id<TenantId>,
 ) -> Result<Json<TenantView>, Problem> {
-    let tenant = operator.store().tenant(&id).await?.ok_or_else(Problem::not_found)?;
-    Ok(Json(tenant.into()))
+    Ok(Json(tenants::find(&operator, &id).await?.into()))
 }
 
 /// Edit a tenant: what is left out stays as it is.
@@ -177,13 +125,7 @@ pub(in crate::api) async fn edit(
     Id(id): Id<TenantId>,
     body: JsonText,
 ) -> Result<Json<TenantView>, Problem> {
-    let tenant = operator.store().tenant(&id).await?.ok_or_else(Problem::not_found)?;
-    let input = read(&body.text, &["name", "retention_seconds"])?;
-    let name = input.name.unwrap_or(tenant.name);
-    let retention = match input.retention {
-        Retention::LeftOut => tenant.retention_seconds,
-        Retention::Given(seconds) => seconds,
-    };
-    let edited = operator.store().update_tenant(&id, name, retention, operator.by()).await?;
-    Ok(Json(edited.ok_or_else(Problem::not_found)?.into()))
+    let tenant = tenants::find(&operator, &id).await?;
+    let edited = tenants::edit(&operator, tenant, tenants::read_change(&body.text)?).await?;
+    Ok(Json(edited.into()))
 }
