@@ -13,7 +13,9 @@ use axum::routing::{get, post};
 
 use crate::api::State;
 
+mod access;
 mod assets;
+mod audit;
 mod chart;
 mod cookies;
 mod form;
@@ -23,6 +25,8 @@ mod mark;
 mod note;
 mod overview;
 mod sign_in;
+mod system;
+mod tenants;
 mod visit;
 mod webhook_fields;
 mod webhook_form;
@@ -44,6 +48,9 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .route("/dashboard/t/{tenant}", get(overview::show))
         .route("/dashboard/t/{tenant}/webhooks", get(webhooks::show))
         .route("/dashboard/t/{tenant}/webhooks/new", get(webhook_form::blank_form).post(webhook_form::create))
+        .merge(access::routes())
+        .merge(audit::routes())
+        .merge(system::routes())
         .route("/dashboard/{*rest}", get(sign_in::elsewhere))
         .route_layer(middleware::from_fn_with_state(state.clone(), visit::receive));
     pages.route("/dashboard/assets/{name}", get(assets::serve))

@@ -158,6 +158,9 @@ fn said(problem: &Problem) -> (&'static str, &'static str) {
     match problem.status() {
         StatusCode::UNAUTHORIZED => ("Sign in", ""),
         StatusCode::FORBIDDEN if problem.kind() == "foreign-form" => ("Nothing was done", ""),
+        StatusCode::FORBIDDEN if problem.kind() == "operator-only" => {
+            ("This page is for the operator only", "")
+        }
         StatusCode::FORBIDDEN => (
             "This is not allowed",
             "The portal link that you came by does not allow it. Whoever made the link can make one that does.",

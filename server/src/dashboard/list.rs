@@ -13,6 +13,9 @@ use super::visit::Visit;
 use crate::api::State;
 use crate::api::problem::Problem;
 
+/// The parameter that holds the place in the list, where a page has one list.
+const CURSOR: &str = "cursor";
+
 /// Items of a page.
 pub(super) const LIMIT: usize = 50;
 
@@ -47,7 +50,7 @@ impl Query {
 
     /// Whether anything beside the place in the list is asked for.
     pub(super) fn filters(&self) -> bool {
-        self.0.iter().any(|(name, _)| name != "cursor")
+        self.0.iter().any(|(name, _)| name != CURSOR)
     }
 
     /// The time in this parameter, and what is wrong with it. A form sends the local
@@ -63,27 +66,32 @@ impl Query {
 
     /// The page of the list that is asked for.
     pub(super) fn page(&self) -> Result<Page, Problem> {
-        let after = match self.get("cursor") {
+        self.page_at(CURSOR)
+    }
+
+    /// The same of one of several lists, whose place stands in this parameter.
+    pub(super) fn page_at(&self, place: &str) -> Result<Page, Problem> {
+        let after = match self.get(place) {
             None => None,
             Some(text) => Some(position(text).ok_or_else(|| {
-                Problem::parameter("cursor", "is no place in this list; start from its beginning")
+                Problem::parameter(place, "is no place in this list; start from its beginning")
             })?),
         };
         Ok(Page { limit: LIMIT, after })
     }
 
     /// The query of the page that starts at `next`.
-    pub(super) fn next(&self, next: i64) -> String {
+    fn next(&self, place: &str, next: i64) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(self.0.iter().filter(|(name, _)| name != "cursor"));
-        query.append_pair("cursor", &cursor(next));
+        query.extend_pairs(self.0.iter().filter(|(name, _)| name != place));
+        query.append_pair(place, &cursor(next));
         format!("?{}", query.finish())
     }
 
     /// The query of the list's beginning.
-    pub(super) fn beginning(&self) -> String {
+    fn beginning(&self, place: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(self.0.iter().filter(|(name, _)| name != "cursor"));
+        query.extend_pairs(self.0.iter().filter(|(name, _)| name != place));
         let query = query.finish();
         if query.is_empty() { String::new() } else { format!("?{query}") }
     }
@@ -99,9 +107,14 @@ pub(super) struct Pager {
 
 impl Pager {
     pub(super) fn new(query: &Query, next: Option<i64>) -> Self {
+        Self::at(query, CURSOR, next)
+    }
+
+    /// The same of one of several lists, whose place stands in this parameter.
+    pub(super) fn at(query: &Query, place: &str, next: Option<i64>) -> Self {
         Self {
-            next: next.map(|next| query.next(next)),
-            first: query.get("cursor").map(|_| query.beginning()),
+            next: next.map(|next| query.next(place, next)),
+            first: query.get(place).map(|_| query.beginning(place)),
         }
     }
 }
@@ -142,10 +155,11 @@ mod tests {
         let query = Query::read("search=a+b&status=&cursor=x&x=%26");
         assert_eq!((query.get("search"), query.get("status")), (Some("a b"), None));
         assert!(query.filters() && !Query::read("cursor=x&status=").filters());
-        assert_eq!(query.beginning(), "?search=a+b&x=%26");
-        assert_eq!(query.next(7), format!("?search=a+b&x=%26&cursor={}", cursor(7)));
-        assert_eq!(Query::read("").next(7), format!("?cursor={}", cursor(7)));
-        assert_eq!(Query::read("").beginning(), "");
+        assert_eq!(query.beginning(CURSOR), "?search=a+b&x=%26");
+        assert_eq!(query.next(CURSOR, 7), format!("?search=a+b&x=%26&cursor={}", cursor(7)));
+        assert_eq!(query.next("links", 7), format!("?search=a+b&cursor=x&x=%26&links={}", cursor(7)));
+        assert_eq!(Query::read("").next(CURSOR, 7), format!("?cursor={}", cursor(7)));
+        assert_eq!(Query::read("").beginning(CURSOR), "");
     }
 
     #[test]

@@ -45,7 +45,7 @@ struct NoLinkPage {
 }
 
 /// An address below the dashboard to go on to; anything else leads nowhere.
-fn onward<'a>(visit: &Visit, next: &'a str) -> Option<&'a str> {
+pub(super) fn onward<'a>(visit: &Visit, next: &'a str) -> Option<&'a str> {
     let below = next.strip_prefix(&*visit.root)?;
     let is_page = below.is_empty() || below.starts_with(['/', '?']);
     let plain = !next.contains(['\\', '\r', '\n']) && !next.starts_with("//");

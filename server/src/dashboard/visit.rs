@@ -156,7 +156,12 @@ impl Facts {
         if self.is_operator() {
             return Ok(Operator::by_session(Arc::clone(&self.state.inner), self.address));
         }
-        Err(if self.session.is_none() { signed_out() } else { Problem::operator_only() })
+        Err(if self.session.is_none() {
+            signed_out()
+        } else {
+            let detail = "It shows the whole deployment, of which a portal link opens one tenant.";
+            Problem::new(StatusCode::FORBIDDEN, detail).of_kind("operator-only")
+        })
     }
 }
 
