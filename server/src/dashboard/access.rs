@@ -81,7 +81,7 @@ struct Lifetime {
 struct ClientRow {
     id: String,
     name: String,
-    scopes: String,
+    scopes: Vec<&'static str>,
     badge: Badge,
     is_enabled: bool,
     used: Option<Time>,
@@ -98,7 +98,7 @@ impl ClientRow {
         Self {
             id: client.id.to_string(),
             name: client.name.clone(),
-            scopes: client.scopes.to_string(),
+            scopes: client.scopes.iter().map(Scope::as_str).collect(),
             badge,
             is_enabled: client.enabled,
             used: client.last_used_at.map(Time),
@@ -110,7 +110,7 @@ impl ClientRow {
 struct LinkRow {
     id: String,
     name: String,
-    scopes: String,
+    scopes: Vec<&'static str>,
     badge: Badge,
     is_open: bool,
     made: Time,
@@ -124,7 +124,7 @@ impl LinkRow {
         Self {
             id: link.key.to_string(),
             name: link.name.clone(),
-            scopes: link.scopes.to_string(),
+            scopes: link.scopes.iter().map(Scope::as_str).collect(),
             badge: Badge { kind, word: portal_links::state(link, now) },
             is_open,
             made: Time(link.created_at),

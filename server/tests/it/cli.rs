@@ -54,6 +54,8 @@ async fn it_says_what_it_is_and_what_it_can_do() {
         "migrate-data",
         "client",
         "tenant",
+        "keys",
+        "sign-in-link",
         "config",
         "bench",
     ];
@@ -84,7 +86,7 @@ async fn the_demonstration_shows_a_failure_and_its_retry_and_ends() {
     }
     assert_eq!(lines("signature good"), 13, "{shown}");
     assert_eq!(lines("SIGNATURE BAD"), 0, "{shown}");
-    assert_contains(&shown, &["curl http://127.0.0.1:", "/v1/events"]);
+    assert_contains(&shown, &["curl http://127.0.0.1:", "/v1/events", "/dashboard/sign-in/cbl_"]);
     let left: Vec<_> = std::fs::read_dir(home.path("")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -228,6 +230,25 @@ async fn token(process: &Process, id: &str, secret: &str) -> Value {
     crate::process::connection::token(process.address, form).await.expect("an answer").is(200)
 }
 
+/// The status by which a link that signs in is answered.
+async fn opened(process: &Process, link: &str) -> u16 {
+    let base = format!("http://{}", process.address);
+    process.get(link.strip_prefix(&base).expect("where it listens")).await.status
+}
+
+#[tokio::test]
+async fn a_sign_in_link_is_made_on_a_running_server() {
+    let home = Home::new();
+    let process = home.serve().await;
+    let made = said(&output(to(&home, &process, &["sign-in-link"])).await);
+    assert_eq!(opened(&process, made.trim()).await, 303);
+    assert_eq!(opened(&process, made.trim()).await, 404);
+    let mut stranger = to(&home, &process, &["sign-in-link"]);
+    stranger.env("CALLBOARD_TOKEN", "a-token-of-somebody-else");
+    assert_contains(&complained(&output(stranger).await), &["(401)"]);
+    process.stop().await;
+}
+
 #[tokio::test]
 async fn the_operators_token_is_made_and_shown_once() {
     let home = Home::new();
@@ -241,8 +262,12 @@ async fn the_operators_token_is_made_and_shown_once() {
     let mut check = home.command(&["tenant", "create", "opera"]);
     check.env("CALLBOARD_URL", format!("http://{}", process.address)).env("CALLBOARD_TOKEN", shown.trim());
     said(&output(check).await);
+    let link = process.line("/dashboard/sign-in/cbl_").await;
+    assert_eq!(opened(&process, link.trim()).await, 303, "the first start says how to sign in");
+    assert_eq!(opened(&process, link.trim()).await, 404, "once");
     process.stop().await;
     let process = Process::start(bare()).await;
+    assert!(!process.log().iter().any(|line| line.contains("cbl_")), "{:?}", process.log());
     assert!(!process.log().iter().any(|line| line.contains("token")), "{:?}", process.log());
     let mut check = home.command(&["tenant", "create", "ballet"]);
     check.env("CALLBOARD_URL", format!("http://{}", process.address)).env("CALLBOARD_TOKEN", shown.trim());

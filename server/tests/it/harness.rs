@@ -38,7 +38,7 @@ use crate::listener::Listener;
 use crate::receiver::Receiver;
 
 /// The operator's token.
-const OPERATOR: &str = "the-operator-of-the-tests";
+pub(crate) const OPERATOR: &str = "the-operator-of-the-tests";
 
 /// How often a condition is looked at before the test gives up.
 const LOOKS: usize = 500;
@@ -318,6 +318,11 @@ impl Caller {
     pub(crate) fn at(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
+    }
+
+    /// The cookies that it sends.
+    pub(crate) fn cookie(&self) -> String {
+        self.headers["cookie"].to_str().expect("a text").to_owned()
     }
 
     /// The same with this token.

@@ -10,6 +10,7 @@ mod cli;
 mod client_certificates;
 mod cluster;
 mod crash;
+mod dashboard;
 mod deliveries;
 mod dialects;
 mod disk;

@@ -1,4 +1,4 @@
-//! Portal links, the sessions made from them, and the page that they lead to.
+//! Portal links, the sessions made from them, and the pages that they lead to.
 
 #![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
 
@@ -13,6 +13,9 @@ fn path(link: &Value) -> String {
     let url = text(&link["url"]);
     url[url.find("/portal/").expect("a link to the portal")..].to_owned()
 }
+
+/// The first page of the tenant that these links are for.
+const PAGE: &str = "/dashboard/t/acme";
 
 /// The cookie that an answer sets, as a browser sends it back.
 fn cookie(answer: &Answer) -> String {
@@ -90,7 +93,7 @@ fn a_link_opens_a_page_and_nothing_else() {
     let owner = house.client("acme", &SCOPES);
     let link = owner.post("/v1/portal-links", &json!({"name": "\"Support\" <i>"})).is(201);
     let opened = house.nobody().get(&path(&link));
-    assert_eq!((opened.status, opened.header("location")), (303, "../dashboard"));
+    assert_eq!((opened.status, opened.header("location")), (303, "/dashboard"));
     let set = opened.header("set-cookie");
     assert!(set.starts_with("callboard=cbx_") && set.contains("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
     assert!(!set.contains("Secure"), "{set}");
@@ -98,20 +101,30 @@ fn a_link_opens_a_page_and_nothing_else() {
         assert_eq!(opened.header(name), value);
     }
     let visitor = visit(&house, &link);
-    let page = visitor.get("/dashboard");
+    let home = visitor.get("/dashboard");
+    assert_eq!((home.status, home.header("location")), (303, PAGE));
+    let page = visitor.get(PAGE);
     assert_eq!((page.status, page.header("cache-control")), (200, "no-store"));
     assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
     let shown = body(&page);
-    assert!(shown.contains("&lt;b&gt;Acme &amp; Sons&lt;/b&gt;"), "{shown}");
-    assert!(shown.contains("&quot;Support&quot; &lt;i&gt;") && shown.contains("read:webhooks"), "{shown}");
+    assert!(shown.contains("&#60;b&#62;Acme &#38; Sons&#60;/b&#62;"), "{shown}");
+    assert!(shown.contains("&#34;Support&#34; &#60;i&#62;"), "{shown}");
+    assert!(!shown.contains("<b>Acme") && !shown.contains("<i>"), "{shown}");
+    let leads = |place: &str| shown.contains(&format!("href=\"{PAGE}/{place}\""));
+    assert!(leads("webhooks") && leads("events") && !leads("access"), "{shown}");
     let token = path(&link).rsplit('/').next().expect("a token").to_owned();
     assert!(!shown.contains(&token), "{shown}");
 
     visitor.get("/v1/webhooks").problem(401, "unauthenticated");
     house.nobody().bearer(&token).get("/v1/webhooks").problem(401, "unauthenticated");
-    assert_eq!(house.nobody().get("/dashboard").status, 401);
+    for place in ["/dashboard", PAGE] {
+        let page = house.nobody().get(place);
+        assert_eq!(page.status, 401, "{place}");
+        assert!(body(&page).contains("<h1>Sign in</h1>"), "{}", body(&page));
+    }
     let wrong = house.nobody().get(&format!("/portal/{token}x"));
-    assert_eq!((wrong.status, wrong.header("set-cookie")), (404, ""));
+    assert_eq!(wrong.status, 404);
+    assert!(!wrong.header("set-cookie").starts_with("callboard="), "{}", wrong.header("set-cookie"));
     let opened = owner.all("/v1/audit?action=portal_link.opened", 200);
     assert_eq!(opened.len(), 2, "each opening is told");
     assert_eq!((&opened[0]["actor"]["id"], &opened[0]["address"]), (&link["id"], &json!("127.0.0.1")));
@@ -125,7 +138,7 @@ fn a_session_ends_when_it_is_told_to_from_its_own_page() {
     let link = house.client("acme", &SCOPES).post("/v1/portal-links", &json!({})).is(201);
     let (visitor, other) = (visit(&house, &link), visit(&house, &link));
     let token = |visitor: &Caller| {
-        let page = body(&visitor.get("/dashboard"));
+        let page = body(&visitor.get(PAGE));
         let (_, rest) = page.split_once("name=\"token\" value=\"").expect("a form");
         rest.split('"').next().expect("a token").to_owned()
     };
@@ -141,12 +154,12 @@ fn a_session_ends_when_it_is_told_to_from_its_own_page() {
     ] {
         assert_eq!(sign_out(&visitor.with(name, value), &form), 403, "{name}: {value}");
     }
-    assert_eq!(visitor.get("/dashboard").status, 200);
+    assert_eq!(visitor.get(PAGE).status, 200);
     let from_here = visitor.with("sec-fetch-site", "same-origin").with("origin", "http://callboard");
     let done = from_here.form("/dashboard/sign-out", &form);
-    assert_eq!((done.status, done.header("location")), (303, "../dashboard"));
+    assert_eq!((done.status, done.header("location")), (303, "/dashboard/sign-in"));
     assert!(done.header("set-cookie").contains("Max-Age=0"), "{}", done.header("set-cookie"));
-    assert_eq!((visitor.get("/dashboard").status, other.get("/dashboard").status), (401, 200));
+    assert_eq!((visitor.get(PAGE).status, other.get(PAGE).status), (401, 200));
 }
 
 #[test]
@@ -157,12 +170,12 @@ fn sessions_end_with_their_link() {
     let (short, long) = (make(60), make(600));
     let (brief, lasting) = (visit(&house, &short), visit(&house, &long));
     house.advance(Duration::from_secs(59));
-    assert_eq!(brief.get("/dashboard").status, 200);
+    assert_eq!(brief.get(PAGE).status, 200);
     house.advance(Duration::from_secs(1));
-    assert_eq!((brief.get("/dashboard").status, house.nobody().get(&path(&short)).status), (401, 404));
-    assert_eq!(lasting.get("/dashboard").status, 200);
+    assert_eq!((brief.get(PAGE).status, house.nobody().get(&path(&short)).status), (401, 404));
+    assert_eq!(lasting.get(PAGE).status, 200);
     owner.delete(&format!("/v1/portal-links/{}", text(&long["id"]))).is(204);
-    assert_eq!((lasting.get("/dashboard").status, house.nobody().get(&path(&long)).status), (401, 404));
+    assert_eq!((lasting.get(PAGE).status, house.nobody().get(&path(&long)).status), (401, 404));
 }
 
 #[test]
@@ -176,9 +189,9 @@ fn by_https_the_cookie_is_for_this_host_alone() {
     assert!(set.starts_with("__Host-callboard=cbx_"), "{set}");
     assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"), "{set}");
     let visitor = visit(&house, &link);
-    assert_eq!(visitor.get("/dashboard").status, 200);
+    assert_eq!(visitor.get(PAGE).status, 200);
     let unmarked = cookie(&opened).replace("__Host-", "");
-    assert_eq!(house.nobody().with("cookie", &unmarked).get("/dashboard").status, 401);
+    assert_eq!(house.nobody().with("cookie", &unmarked).get(PAGE).status, 401);
 }
 
 #[test]
