@@ -127,10 +127,11 @@ pub(super) async fn show(visit: Visit, named: Result<Named<TenantId>, Problem>) 
 
 /// Edits a tenant.
 pub(super) async fn edit(
-    Named(id): Named<TenantId>,
+    named: Result<Named<TenantId>, Problem>,
     Form { visit, fields }: Form,
 ) -> Result<Response, Problem> {
     let operator = visit.operator()?;
+    let Named(id) = named?;
     let tenant = tenants::find(&operator, &id).await?;
     let document = json!({"name": fields.trimmed("name"), "retention_seconds": retention(&fields)});
     match tenants::read_change(&document.to_string()) {

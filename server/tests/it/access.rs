@@ -82,6 +82,7 @@ const NEEDS: [(&str, &str); 68] = [
     ("GET /readyz", ""),
     ("GET /v1/keys", "operator"),
     ("POST /v1/keys/rotate", "operator"),
+    ("POST /v1/sign-in-links", "operator"),
     ("* /v1/tenants", "operator"),
 ];
 

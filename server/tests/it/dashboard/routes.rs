@@ -46,6 +46,7 @@ impl Things {
             ("events", text(&published["items"][0]["id"]).to_owned()),
             ("clients", client),
             ("links", text(&link["id"]).to_owned()),
+            ("tenants", tenant.to_owned()),
             ("jobs", text(&job["id"]).to_owned()),
         ];
         Self { tenant, ids }

@@ -45,13 +45,14 @@ fn jobs_of_all_tenants_are_seen_while_they_run() {
     let house = Harness::start();
     let receiver = house.receiver();
     let owner = house.client("acme", &SCOPES);
-    let webhook = owner.make_webhook(&receiver.url("/hook"), &json!({"name": "North & South", "events": ["*"]}));
+    let webhook =
+        owner.make_webhook(&receiver.url("/hook"), &json!({"name": "North & South", "events": ["*"]}));
     let id = text(&webhook["id"]);
     for subject in ["1", "2", "3"] {
         owner.publish(&event("order.paid", subject));
     }
     house.drained(&owner, id);
-    let replay = json!({"since": "2020-01-01T00:00:00Z", "rate_per_second": 0.001});
+    let replay = json!({"since": "2020-01-01T00:00:00Z", "rate_per_second": 0.01});
     let job = owner.post(&format!("/v1/webhooks/{id}/replay"), &replay).is(202);
     let visitor = operator(&house);
     let page = visitor.page(SYSTEM);
