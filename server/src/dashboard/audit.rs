@@ -50,6 +50,8 @@ struct Row {
     target_path: Option<String>,
     address: Option<String>,
     differences: Vec<Difference>,
+    /// What these are called together.
+    called: &'static str,
 }
 
 #[derive(Template)]
@@ -176,6 +178,11 @@ fn row(visit: &Visit, entry: &Entry) -> Row {
         target_path: path_of(visit, entry),
         address: entry.address.clone(),
         differences: differences(entry.before.as_ref(), entry.after.as_ref()),
+        called: match (&entry.before, &entry.after) {
+            (Some(_), Some(_)) => "What differs",
+            (Some(_), None) => "What it was",
+            _ => "What it is",
+        },
     }
 }
 

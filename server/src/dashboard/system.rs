@@ -11,7 +11,7 @@ use axum::routing::get;
 use callboard_domain::access::Tenant;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::job::{Job, JobKind};
-use callboard_domain::store::{Node, SealingKey, Store as _};
+use callboard_domain::store::{Node, SealingKey};
 
 use super::form::Fields;
 use super::frame::{Frame, Section, page_of};
@@ -192,7 +192,7 @@ fn key_row(key: SealingKey) -> KeyRow {
     KeyRow { id: key.id, rows: grouped(key.rows), state, is_missing: !key.at_hand }
 }
 
-async fn job_row(visit: &Visit, job: Job) -> Result<JobRow, Problem> {
+async fn job_row(visit: &Visit, job: &Job) -> Result<JobRow, Problem> {
     let inner = &visit.state.inner;
     let tenant = inner.directory.tenant_by_key(job.tenant).await?;
     let webhook = inner.store.webhook_by_key(job.webhook).await?;
@@ -242,7 +242,7 @@ pub(super) async fn system_page(
     let more_jobs = running.len().saturating_sub(MOST_JOBS);
     running.truncate(MOST_JOBS);
     let mut jobs = Vec::with_capacity(running.len());
-    for job in running {
+    for job in &running {
         jobs.push(job_row(visit, job).await?);
     }
     let tenants = store.list_tenants(query.page()?).await?;

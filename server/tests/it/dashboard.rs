@@ -1,6 +1,6 @@
 //! The dashboard as a browser meets it: pages, forms and cookies.
 
-#![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 use std::net::SocketAddr;
 
