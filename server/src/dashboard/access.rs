@@ -181,14 +181,14 @@ impl AccessPage {
     fn fault(&self, field: &str) -> Option<&str> {
         self.sent.faults.iter().find(|(own, _)| *own == field).map(|(_, fault)| &**fault)
     }
+}
 
-    /// What people call a field.
-    fn label(&self, field: &str) -> &'static str {
-        match field {
-            "client-name" | "link-name" => "Name",
-            "link-lifetime" => "Lifetime",
-            _ => "Scopes",
-        }
+/// What people call a field.
+fn label(field: &str) -> &'static str {
+    match field {
+        "client-name" | "link-name" => "Name",
+        "link-lifetime" => "Lifetime",
+        _ => "Scopes",
     }
 }
 
