@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::delivery::{Reason, State};
+use crate::delivery::{Reason, State, StoredEvent};
 use crate::id::{JobKey, TenantKey, WebhookKey};
 
 /// What a job does.
@@ -64,6 +64,20 @@ impl Selection {
     /// The states of deliveries that can be sent again: the others are still
     /// to be sent.
     pub const STATES: [State; 4] = [State::Delivered, State::Failed, State::Cancelled, State::Superseded];
+
+    /// What is missing of the moment in which an event was accepted, and of its type
+    /// and subject.
+    #[must_use]
+    pub fn of_event(event: &StoredEvent) -> Self {
+        Self {
+            since: event.accepted_at,
+            until: Some(later(event.accepted_at, Duration::from_micros(1))),
+            missing: true,
+            states: Vec::new(),
+            type_name: Some(event.type_name.clone()),
+            subject_id: Some(event.subject_id.clone()),
+        }
+    }
 }
 
 /// Rows to look at, as a store numbers them: deliveries, failed attempts, or

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callboard_domain::audit::By;
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::Reason;
+use callboard_domain::delivery::{Reason, StoredEvent};
 use callboard_domain::id::{TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobKind, JobState, Range, Selection};
 use callboard_domain::matching::Listener;
@@ -110,6 +110,30 @@ impl Engine {
         let range = self.store.range_of(selection.clone()).await?;
         let counted = count(self, (tenant, webhook), &selection, range, COUNTED_AT_ONCE).await?;
         let replay = NewReplay { selection, range, counted, rate_per_second };
+        let job = self.store.create_replay_job(tenant, webhook, replay, by).await?;
+        self.jobs_changed.notify_one();
+        Ok(job)
+    }
+
+    /// Starts sending one event to a webhook that has no delivery of it and hears it.
+    /// While another replay of the webhook is unfinished, that one is returned.
+    ///
+    /// # Errors
+    /// When the store can't do it.
+    pub async fn replay_event(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        event: &StoredEvent,
+        by: By,
+    ) -> Result<Job> {
+        let selection = Selection::of_event(event);
+        // Others may have been accepted in the same instant.
+        let instant = self.store.range_of(selection.clone()).await?;
+        let range =
+            Range { from: instant.from.max(event.key.0), to: instant.to.min(event.key.0.saturating_add(1)) };
+        let counted = count(self, (tenant, webhook), &selection, range, COUNTED_AT_ONCE).await?;
+        let replay = NewReplay { selection, range, counted, rate_per_second: None };
         let job = self.store.create_replay_job(tenant, webhook, replay, by).await?;
         self.jobs_changed.notify_one();
         Ok(job)

@@ -11,6 +11,7 @@ pub(crate) mod by_hand;
 pub(crate) mod clients;
 mod connections;
 mod directory;
+pub(crate) mod events;
 mod failures;
 mod health;
 pub(crate) mod links;

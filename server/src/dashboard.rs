@@ -14,16 +14,21 @@ use axum::routing::{get, post};
 use crate::api::State;
 
 mod access;
+mod arrival;
 mod assets;
 mod audit;
 mod chart;
 mod cookies;
+mod event;
+mod event_new;
+mod events;
 mod form;
 mod frame;
 mod list;
 mod mark;
 mod note;
 mod overview;
+mod payload;
 mod sign_in;
 mod system;
 mod tenants;
@@ -51,6 +56,7 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(access::routes())
         .merge(audit::routes())
         .merge(system::routes())
+        .merge(events::routes())
         .route("/dashboard/{*rest}", get(sign_in::elsewhere))
         .route_layer(middleware::from_fn_with_state(state.clone(), visit::receive));
     pages.route("/dashboard/assets/{name}", get(assets::serve))

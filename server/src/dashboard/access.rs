@@ -225,8 +225,8 @@ async fn access_page(
     sent: Sent,
 ) -> Result<AccessPage, Problem> {
     let (store, tenant, now) = (access.store(), access.tenant.key, access.now());
-    let clients = store.list_clients(tenant, query.page_at(CLIENTS)?).await?;
-    let links = store.list_portal_links(tenant, query.page_at(LINKS)?).await?;
+    let clients = store.list_clients(tenant, query.page_by(CLIENTS)?).await?;
+    let links = store.list_portal_links(tenant, query.page_by(LINKS)?).await?;
     let typed = |fields: Option<&Fields>, name: &str| {
         fields.map_or_else(String::new, |fields| fields.get(name).to_owned())
     };
@@ -237,11 +237,11 @@ async fn access_page(
     Ok(AccessPage {
         frame: Frame::new(visit, Section::Access, "Access"),
         clients: clients.items.iter().map(ClientRow::new).collect(),
-        client_pager: Pager::at(query, CLIENTS, clients.next),
+        client_pager: Pager::by(query, CLIENTS, clients.next),
         client_name: typed(sent.client.as_ref(), "name"),
         client_scopes: choices(Scopes::all(), sent.client.as_ref(), &[]),
         links: links.items.iter().map(|link| LinkRow::new(link, now)).collect(),
-        link_pager: Pager::at(query, LINKS, links.next),
+        link_pager: Pager::by(query, LINKS, links.next),
         link_name: typed(sent.link.as_ref(), "name"),
         link_scopes: choices(access.scopes(), sent.link.as_ref(), &usual),
         lifetimes: LIFETIMES.into_iter().map(lifetime).collect(),

@@ -66,32 +66,26 @@ impl Query {
 
     /// The page of the list that is asked for.
     pub(super) fn page(&self) -> Result<Page, Problem> {
-        self.page_at(CURSOR)
+        self.page_by("cursor")
     }
 
-    /// The same of one of several lists, whose place stands in this parameter.
-    pub(super) fn page_at(&self, place: &str) -> Result<Page, Problem> {
-        let after = match self.get(place) {
+    /// The same where a page shows several lists: the place in this one stands under
+    /// `name`.
+    pub(super) fn page_by(&self, name: &str) -> Result<Page, Problem> {
+        let after = match self.get(name) {
             None => None,
             Some(text) => Some(position(text).ok_or_else(|| {
-                Problem::parameter(place, "is no place in this list; start from its beginning")
+                Problem::parameter(name, "is no place in this list; start from its beginning")
             })?),
         };
         Ok(Page { limit: LIMIT, after })
     }
 
-    /// The query of the page that starts at `next`.
-    fn next(&self, place: &str, next: i64) -> String {
+    /// The query with another value of this name, or without it.
+    fn with(&self, name: &str, value: Option<&str>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(self.0.iter().filter(|(name, _)| name != place));
-        query.append_pair(place, &cursor(next));
-        format!("?{}", query.finish())
-    }
-
-    /// The query of the list's beginning.
-    fn beginning(&self, place: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(self.0.iter().filter(|(name, _)| name != place));
+        query.extend_pairs(self.0.iter().filter(|(own, _)| own != name));
+        query.extend_pairs(value.map(|value| (name, value)));
         let query = query.finish();
         if query.is_empty() { String::new() } else { format!("?{query}") }
     }
@@ -107,14 +101,14 @@ pub(super) struct Pager {
 
 impl Pager {
     pub(super) fn new(query: &Query, next: Option<i64>) -> Self {
-        Self::at(query, CURSOR, next)
+        Self::by(query, "cursor", next)
     }
 
-    /// The same of one of several lists, whose place stands in this parameter.
-    pub(super) fn at(query: &Query, place: &str, next: Option<i64>) -> Self {
+    /// The same of the list whose place stands under `name`.
+    pub(super) fn by(query: &Query, name: &str, next: Option<i64>) -> Self {
         Self {
-            next: next.map(|next| query.next(place, next)),
-            first: query.get(place).map(|_| query.beginning(place)),
+            next: next.map(|next| query.with(name, Some(&cursor(next)))),
+            first: query.get(name).map(|_| query.with(name, None)),
         }
     }
 }
@@ -142,7 +136,7 @@ pub(super) fn curl(visit: &Visit, method: &str, path: &str, parameters: &[(&str,
 }
 
 /// A text that a shell takes as it is.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
@@ -155,11 +149,15 @@ mod tests {
         let query = Query::read("search=a+b&status=&cursor=x&x=%26");
         assert_eq!((query.get("search"), query.get("status")), (Some("a b"), None));
         assert!(query.filters() && !Query::read("cursor=x&status=").filters());
-        assert_eq!(query.beginning(CURSOR), "?search=a+b&x=%26");
-        assert_eq!(query.next(CURSOR, 7), format!("?search=a+b&x=%26&cursor={}", cursor(7)));
-        assert_eq!(query.next("links", 7), format!("?search=a+b&cursor=x&x=%26&links={}", cursor(7)));
-        assert_eq!(Query::read("").next(CURSOR, 7), format!("?cursor={}", cursor(7)));
-        assert_eq!(Query::read("").beginning(CURSOR), "");
+        let pager = Pager::new(&query, Some(7));
+        assert_eq!(pager.first.as_deref(), Some("?search=a+b&x=%26"));
+        assert_eq!(pager.next, Some(format!("?search=a+b&x=%26&cursor={}", cursor(7))));
+        let other = Pager::by(&query, "missed", Some(7));
+        assert_eq!(other.next, Some(format!("?search=a+b&cursor=x&x=%26&missed={}", cursor(7))));
+        assert_eq!(other.first, None);
+        let empty = Pager::new(&Query::read(""), Some(7));
+        assert_eq!((empty.next, empty.first), (Some(format!("?cursor={}", cursor(7))), None));
+        assert_eq!(Pager::new(&Query::read("cursor=x"), None).first.as_deref(), Some(""));
     }
 
     #[test]

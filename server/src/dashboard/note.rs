@@ -29,6 +29,9 @@ pub(super) enum Note {
     ClientDeleted,
     LinkRevoked,
     TenantSaved,
+    EventPublished,
+    /// It was there already.
+    EventKnown,
 }
 
 /// The text is no note.
@@ -36,7 +39,7 @@ pub(super) enum Note {
 pub(super) struct NoNote;
 
 /// The words of notes without an id.
-const PLAIN: [(&str, Note, &str); 12] = [
+const PLAIN: [(&str, Note, &str); 14] = [
     ("webhook_saved", Note::WebhookSaved, "The webhook was saved."),
     ("webhook_deleted", Note::WebhookDeleted, "The webhook was deleted. What waited for it is cancelled."),
     ("webhook_paused", Note::WebhookPaused, "The webhook is paused: it hears, and its invocations wait."),
@@ -53,6 +56,12 @@ const PLAIN: [(&str, Note, &str); 12] = [
     ("client_deleted", Note::ClientDeleted, "The client was deleted; its tokens are not obeyed any longer."),
     ("link_revoked", Note::LinkRevoked, "The portal link was revoked; its sessions have ended."),
     ("tenant_saved", Note::TenantSaved, "The tenant was saved."),
+    ("event_published", Note::EventPublished, "The event was published."),
+    (
+        "event_known",
+        Note::EventKnown,
+        "The same event was published before under this id; nothing was sent again.",
+    ),
 ];
 
 impl Note {

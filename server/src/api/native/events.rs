@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::http::StatusCode;
 use callboard_domain::clock::Timestamp;
-use callboard_domain::event::read_events;
 use callboard_domain::id::EventId;
 use callboard_domain::store::EventFilter;
 use callboard_engine::Published;
@@ -13,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::deliveries::named;
 use super::view::{DeliveryView, EventView};
 use crate::api::auth::{Granted, ReadEvents, WriteEvents};
+use crate::api::events;
 use crate::api::page::{Items, PageQuery, page};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, Parameters};
@@ -136,21 +136,8 @@ pub(in crate::api) async fn publish(
     access: Granted<WriteEvents>,
     body: JsonText,
 ) -> Result<(StatusCode, Json<PublishedAnswer>), Problem> {
-    let now = access.now();
-    let events =
-        read_events(&body.text, body.lines, now, &mut || access.with_rng(|rng| EventId::generate(now, rng)))
-            .map_err(Problem::faults)?;
-    let count = events.len();
-    access.take_from_quota(count)?;
-    let single = !body.lines && !body.text.trim_start().starts_with('[');
-    let mut published = access.engine().publish(access.tenant.key, events).await.map_err(|error| {
-        access.put_back_into_quota(count);
-        match error {
-            // The pointer of a single event does not start with an index.
-            callboard_domain::store::RecordError::Conflict(_) if single => Problem::conflict_of("/id"),
-            error => error.into(),
-        }
-    })?;
+    let mut published = events::publish(&access, &body).await?;
+    let single = events::is_single(&body);
     let answer = match published.pop() {
         Some(only) if single => PublishedAnswer::One(only.into()),
         last => {
