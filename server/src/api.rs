@@ -39,6 +39,7 @@ mod words;
 
 pub use admin::AdminToken;
 pub(crate) use directory::Directory;
+pub(crate) use native::DeliveryView;
 pub use peer::{Peer, Proxies};
 pub use serve::serve;
 pub use state::{Deployment, Options, State};

@@ -17,14 +17,20 @@ mod access;
 mod arrival;
 mod assets;
 mod audit;
+mod catalogue;
+mod catalogue_type;
 mod chart;
 mod cookies;
 mod event;
 mod event_new;
 mod events;
+mod failed;
+mod failed_export;
+mod failed_list;
 mod form;
 mod frame;
 mod list;
+mod listeners;
 mod mark;
 mod note;
 mod overview;
@@ -56,7 +62,9 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(access::routes())
         .merge(audit::routes())
         .merge(system::routes())
+        .merge(catalogue::routes())
         .merge(events::routes())
+        .merge(failed::routes())
         .route("/dashboard/{*rest}", get(sign_in::elsewhere))
         .route_layer(middleware::from_fn_with_state(state.clone(), visit::receive));
     pages.route("/dashboard/assets/{name}", get(assets::serve))

@@ -28,6 +28,7 @@ mod webhook_secret;
 mod webhooks;
 
 pub(super) use openapi::{Document, complete};
+pub(crate) use view::DeliveryView;
 
 /// The routes together with their description: what is mounted is documented,
 /// because one list makes both.

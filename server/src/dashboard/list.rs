@@ -14,7 +14,6 @@ use crate::api::State;
 use crate::api::problem::Problem;
 
 /// The parameter that holds the place in the list, where a page has one list.
-const CURSOR: &str = "cursor";
 
 /// Items of a page.
 pub(super) const LIMIT: usize = 50;
@@ -50,7 +49,7 @@ impl Query {
 
     /// Whether anything beside the place in the list is asked for.
     pub(super) fn filters(&self) -> bool {
-        self.0.iter().any(|(name, _)| name != CURSOR)
+        self.0.iter().any(|(name, _)| name != "cursor")
     }
 
     /// The time in this parameter, and what is wrong with it. A form sends the local
