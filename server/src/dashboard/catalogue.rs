@@ -29,8 +29,9 @@ pub(super) fn routes() -> Router<State> {
 struct Cell {
     type_name: String,
     participle: &'static str,
-    listeners: u64,
-    counted: String,
+    count: String,
+    word: &'static str,
+    is_none: bool,
     about: &'static str,
 }
 
@@ -68,11 +69,13 @@ pub(super) async fn show(Entered { visit, access }: Entered<ReadWebhooks>) -> Re
     let cell = |resource: Resource, trigger: Trigger| {
         let found =
             entries.iter().position(|entry| entry.resource == resource && entry.trigger == trigger)?;
+        let count = *counts.get(found)?;
         Some(Cell {
             type_name: types.get(found)?.clone(),
             participle: trigger.participle(),
-            listeners: *counts.get(found)?,
-            counted: counted(*counts.get(found)?, "webhook", "webhooks"),
+            count: grouped(count),
+            word: if count == 1 { "webhook" } else { "webhooks" },
+            is_none: count == 0,
             about: catalogue::describe(resource, trigger),
         })
     };

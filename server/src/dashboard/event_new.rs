@@ -38,7 +38,7 @@ struct NewEventPage {
 pub(super) fn example(event_type: &EventType) -> Option<String> {
     let EventType::Known(resource, trigger) = event_type else { return None };
     let mut example = catalogue::example(*resource, *trigger);
-    example.as_object_mut().and_then(|event| event.remove("id"));
+    example.as_object_mut().and_then(|event| event.shift_remove("id"));
     serde_json::to_string_pretty(&example).ok()
 }
 
