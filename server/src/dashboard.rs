@@ -29,6 +29,7 @@ mod failed_export;
 mod failed_list;
 mod form;
 mod frame;
+mod known;
 mod list;
 mod listeners;
 mod mark;

@@ -39,8 +39,10 @@ struct Listener {
 /// What a dialect calls the type.
 struct Word {
     dialect: &'static str,
-    word: String,
-    more: String,
+    /// What a webhook asks for to hear it.
+    asked: String,
+    /// Where a delivery says it.
+    told: String,
 }
 
 #[derive(Template)]
@@ -112,23 +114,23 @@ pub(super) async fn show(
 fn words(resource: Resource, trigger: Trigger) -> Vec<Word> {
     let happened = (resource, trigger);
     let native = EventType::Known(resource, trigger).to_string();
-    let mut words = vec![Word { dialect: "native", more: "the member type".to_owned(), word: native }];
+    let mut words = vec![Word { dialect: "native", asked: native, told: "the member type".to_owned() }];
     let heard_as = std::iter::once(resource).chain(resource.propagates_to(trigger).iter().copied());
     for own in heard_as.filter(|own| RESOURCES.contains(own)) {
         words.push(Word {
             dialect: "openticket",
-            word: format!("{own}, on {}", trigger.as_str()),
-            more: format!("OpenTicket-Trigger: {}", path(happened, own)),
+            asked: format!("{own}, on {}", trigger.as_str()),
+            told: format!("OpenTicket-Trigger: {}", path(happened, own)),
         });
     }
     for topic in Topic::ALL.into_iter().filter(|topic| topic.hears().contains(&happened)) {
-        let more = "the topic".to_owned();
-        words.push(Word { dialect: "viagogo", word: topic.as_str().to_owned(), more });
+        let told = "the topic".to_owned();
+        words.push(Word { dialect: "viagogo", asked: topic.as_str().to_owned(), told });
     }
     for hook in Hook::ALL.into_iter().filter(|hook| hook.hears().contains(&happened)) {
         let needs = hook.needs_status(resource, trigger);
-        let more = if needs { "the hook; only where the event has a status" } else { "the hook" };
-        words.push(Word { dialect: "ingresse", word: hook.as_str().to_owned(), more: more.to_owned() });
+        let told = if needs { "the hook; only where the event has a status" } else { "the hook" };
+        words.push(Word { dialect: "ingresse", asked: hook.as_str().to_owned(), told: told.to_owned() });
     }
     words
 }
@@ -141,7 +143,10 @@ mod tests {
     fn a_type_is_named_as_each_dialect_names_it() {
         let named = |resource, trigger| -> Vec<String> {
             let words = words(resource, trigger);
-            words.into_iter().map(|word| format!("{}: {} ({})", word.dialect, word.word, word.more)).collect()
+            words
+                .into_iter()
+                .map(|word| format!("{}: {} ({})", word.dialect, word.asked, word.told))
+                .collect()
         };
         assert_eq!(
             named(Resource::Order, Trigger::Scan),

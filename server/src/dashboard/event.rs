@@ -6,7 +6,9 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use callboard_domain::access::Scope;
+use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{DeliverySummary, State, StoredEvent};
+use callboard_domain::event_type::EventType;
 use callboard_domain::id::{EventId, WebhookKey};
 use callboard_domain::job::{Range, Selection};
 use callboard_domain::store::{Listed, Page, StoreError, WebhookFilter};
@@ -51,6 +53,7 @@ struct Choice {
 
 #[derive(Template)]
 #[template(path = "event.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question that the template asks")]
 struct EventPage {
     frame: Frame,
     id: String,
@@ -82,7 +85,7 @@ struct EventPage {
 /// What of the native body stands among the facts.
 #[derive(Debug, Default, Deserialize)]
 struct Told {
-    timestamp: Option<callboard_domain::clock::Timestamp>,
+    timestamp: Option<Timestamp>,
     #[serde(default)]
     related: Map<String, Value>,
     actor: Option<Actor>,
@@ -175,7 +178,7 @@ async fn shown(
         frame: Frame::new(visit, Section::Events, format!("Event {}", event.id)),
         id: event.id.to_string(),
         type_name: event.type_name.clone(),
-        is_known: matches!(event.type_name.parse(), Ok(callboard_domain::event_type::EventType::Known(..))),
+        is_known: matches!(event.type_name.parse(), Ok(EventType::Known(..))),
         facts: facts(event, &told),
         occurred: told.timestamp.map(Time),
         accepted: Time(event.accepted_at),

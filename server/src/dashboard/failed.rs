@@ -1,8 +1,6 @@
 //! What has failed, over all webhooks: grouped by webhook and cause, with what to do
 //! about each group.
 
-use std::collections::HashMap;
-
 use askama::Template;
 use axum::Router;
 use axum::http::StatusCode;
@@ -10,13 +8,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use callboard_domain::access::Scope;
 use callboard_domain::delivery::{Cause, Reason};
-use callboard_domain::id::WebhookKey;
 use callboard_domain::job::{Job, JobKind, JobState};
-use callboard_domain::store::{FailedFilter, FailedGroup, Page, Store, StoreError};
+use callboard_domain::store::{FailedFilter, FailedGroup, Page};
 use callboard_domain::webhook::Webhook;
 
 use super::form::{Fields, Posted};
 use super::frame::{Frame, Section, page, page_of};
+use super::known::Known;
 use super::list::Query;
 use super::mark::{Time, counted, grouped};
 use super::note::Note;
@@ -177,10 +175,10 @@ pub(super) fn cause_word(cause: Cause) -> String {
 pub(super) async fn show(Entered { visit, access }: Entered<ReadWebhooks>) -> Result<Response, Problem> {
     let (store, tenant) = (access.store(), access.tenant.key);
     let found = store.failed_groups(tenant).await?;
-    let mut names = HashMap::new();
+    let mut known = Known::default();
     let mut groups = Vec::new();
     for group in found.groups.iter().take(SHOWN) {
-        if let Some(webhook) = named(store, group.webhook, &mut names).await? {
+        if let Some(webhook) = known.webhook(store, group.webhook).await? {
             groups.push(shown(group, webhook));
         }
     }
@@ -188,23 +186,11 @@ pub(super) async fn show(Entered { visit, access }: Entered<ReadWebhooks>) -> Re
         frame: Frame::new(&visit, Section::Failed, "Failed"),
         groups,
         is_capped: found.capped || found.groups.len() > SHOWN,
-        jobs: under_way(&access, &mut names).await?,
+        jobs: under_way(&access, &mut known).await?,
         may_write: access.may(Scope::WriteWebhooks),
         may_export: access.may(Scope::ReadEvents),
     };
     page(&template)
-}
-
-/// A webhook, read once however many groups it has.
-async fn named<'a>(
-    store: &dyn Store,
-    key: WebhookKey,
-    names: &'a mut HashMap<WebhookKey, Option<Webhook>>,
-) -> Result<Option<&'a Webhook>, StoreError> {
-    if !names.contains_key(&key) {
-        names.insert(key, store.webhook_by_key(key).await?);
-    }
-    Ok(names.get(&key).and_then(Option::as_ref))
 }
 
 fn shown(group: &FailedGroup, webhook: &Webhook) -> Group {
@@ -229,10 +215,7 @@ pub(super) fn title(reason: Reason) -> String {
     }
 }
 
-async fn under_way(
-    access: &Granted<ReadWebhooks>,
-    names: &mut HashMap<WebhookKey, Option<Webhook>>,
-) -> Result<Vec<UnderWay>, Problem> {
+async fn under_way(access: &Granted<ReadWebhooks>, known: &mut Known) -> Result<Vec<UnderWay>, Problem> {
     let page = Page { limit: JOBS, after: None };
     let jobs = access.store().list_jobs(access.tenant.key, page).await?;
     let mut shown = Vec::new();
@@ -242,7 +225,7 @@ async fn under_way(
             JobKind::Discard => "Discarding what failed",
             JobKind::Replay => continue,
         };
-        let webhook = named(access.store(), job.webhook, names).await?;
+        let webhook = known.webhook(access.store(), job.webhook).await?;
         let webhook = webhook.map(|own| (own.id.to_string(), visible(&own.settings.name)));
         shown.push(UnderWay { what, webhook, progress: progress(job) });
     }

@@ -1,19 +1,19 @@
 //! What has failed, as a file: one delivery a line, with the event that it was to
 //! tell. It is written while it is read, so its size does not matter.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use callboard_domain::delivery::DeliverySummary;
-use callboard_domain::id::WebhookKey;
 use callboard_domain::store::{FailedFilter, Page, StoreError};
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::failed::Chosen;
+use super::known::Known;
 use super::list::Query;
 use super::visit::Entered;
 use crate::api::DeliveryView;
@@ -42,7 +42,7 @@ struct Left {
     read: VecDeque<DeliverySummary>,
     /// Where the next ones are; `None` when there are none.
     page: Option<Page>,
-    names: HashMap<WebhookKey, Option<String>>,
+    known: Known,
 }
 
 /// `/dashboard/t/{tenant}/failed.ndjson`. It needs the scopes of both: of deliveries
@@ -55,7 +55,7 @@ pub(super) async fn show(
     let access = visit.access::<ReadEvents>()?;
     let name = format!("attachment; filename=\"failed-{}.ndjson\"", access.tenant.id);
     let page = Some(Page { limit: READ_AT_ONCE, after: None });
-    let left = Left { access, filter, read: VecDeque::new(), page, names: HashMap::new() };
+    let left = Left { access, filter, read: VecDeque::new(), page, known: Known::default() };
     let lines = stream::try_unfold(left, async |mut left: Left| {
         let chunk = left.chunk().await.inspect_err(|error| {
             // The connection breaks off, so that nobody takes a part for the whole.
@@ -97,11 +97,8 @@ impl Left {
 
     async fn line(&mut self, delivery: DeliverySummary) -> Result<Line, StoreError> {
         let store = self.access.store();
-        if !self.names.contains_key(&delivery.webhook) {
-            let found = store.webhook_by_key(delivery.webhook).await?;
-            self.names.insert(delivery.webhook, found.map(|webhook| webhook.id.to_string()));
-        }
-        let webhook = self.names.get(&delivery.webhook).cloned().flatten();
+        let webhook =
+            self.known.webhook(store, delivery.webhook).await?.map(|webhook| webhook.id.to_string());
         let event = store.event(self.access.tenant.key, &delivery.event_id).await?;
         let event = event
             .map(|event| serde_json::from_slice(&event.body))

@@ -1,8 +1,6 @@
 //! The failed deliveries themselves: of all webhooks, of one, or those that failed
 //! alike.
 
-use std::collections::HashMap;
-
 use askama::Template;
 use axum::response::Response;
 use callboard_domain::access::Scope;
@@ -11,6 +9,7 @@ use callboard_domain::store::FailedFilter;
 
 use super::failed::{Chosen, cause_word};
 use super::frame::{Frame, Section, page};
+use super::known::Known;
 use super::list::{Pager, Query, curl};
 use super::mark::Time;
 use super::payload::visible;
@@ -61,19 +60,16 @@ pub(super) async fn show(
     let chosen = Chosen::of_query(&query);
     let (filter, webhook): (FailedFilter, _) = chosen.filter(&access).await?;
     let listed = access.store().list_failed(access.tenant.key, filter, query.page()?).await?;
-    let mut names = HashMap::new();
+    let mut known = Known::default();
     let mut rows = Vec::with_capacity(listed.items.len());
     for delivery in listed.items {
-        if !names.contains_key(&delivery.webhook) {
-            let found = access.store().webhook_by_key(delivery.webhook).await?;
-            let name = found.map(|webhook| (webhook.id.to_string(), visible(&webhook.settings.name)));
-            names.insert(delivery.webhook, name);
-        }
+        let own = known.webhook(access.store(), delivery.webhook).await?;
+        let own = own.map(|own| (own.id.to_string(), visible(&own.settings.name)));
         let last = delivery.last_attempt.as_ref();
         rows.push(Row {
             id: delivery.key.to_string(),
             subject: visible(&delivery.subject_id),
-            webhook: names.get(&delivery.webhook).cloned().flatten(),
+            webhook: own,
             why: words::reason(
                 last.and_then(|attempt| attempt.cause),
                 last.and_then(|attempt| attempt.status),
