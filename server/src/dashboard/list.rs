@@ -13,8 +13,6 @@ use super::visit::Visit;
 use crate::api::State;
 use crate::api::problem::Problem;
 
-/// The parameter that holds the place in the list, where a page has one list.
-
 /// Items of a page.
 pub(super) const LIMIT: usize = 50;
 

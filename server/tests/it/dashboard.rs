@@ -10,6 +10,9 @@ use crate::harness::{Answer, Caller, Harness, OPERATOR, SCOPES, text};
 
 mod access;
 mod audit;
+mod catalogue;
+mod events;
+mod failed;
 mod routes;
 mod sign_in;
 mod system;
@@ -63,23 +66,41 @@ impl Visitor {
 
     /// What a page says that has to be there.
     pub(crate) fn page(&self, path: &str) -> String {
+        self.page_of(path, 200)
+    }
+
+    /// What a page says that has to have this status.
+    pub(crate) fn page_of(&self, path: &str, status: u16) -> String {
         let answer = self.get(path);
-        assert_eq!(answer.status, 200, "{path}: {}", said(&answer));
+        assert_eq!(answer.status, status, "{path}: {}", said(&answer));
         said(&answer)
     }
 
     /// Sends a form of a page.
     pub(crate) fn send(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", &self.token).extend_pairs(fields);
-        self.caller.form(path, &form.finish())
+        let mut all = vec![("token", &*self.token)];
+        all.extend_from_slice(fields);
+        self.caller.form(path, &encoded(&all))
     }
+}
+
+/// A form as a browser sends it.
+pub(crate) fn encoded(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// The id of what was made.
+pub(crate) fn id(made: &Value) -> &str {
+    text(&made["id"])
 }
 
 /// The operator, signed in.
 pub(crate) fn operator(house: &Harness) -> Visitor {
     let answer = Visitor::stranger(house).send("/dashboard/sign-in", &[("operator_token", OPERATOR)]);
-    Visitor::let_in(house, &answer)
+    let visitor = Visitor::let_in(house, &answer);
+    // Where there is no tenant yet, the first page makes the usual one.
+    assert_eq!(visitor.get("/dashboard").status, 303);
+    visitor
 }
 
 /// Somebody who came by a portal link of a tenant with these scopes.

@@ -18,7 +18,7 @@ fn the_grid_counts_who_asks_and_custom_types_stand_beneath() {
     api.act(&format!("/v1/webhooks/{}/disable", id(&off))).is(200);
     api.make_webhook(url, &json!({"dialect": "ingresse", "hooks": ["postback"]}));
     house.operator().tenant("acme").make_webhook(url, &json!({"events": ["order.paid", "acme.secret"]}));
-    let page = operator(&house).page(CATALOGUE, 200);
+    let page = operator(&house).page(CATALOGUE);
     let count = |name: &str| {
         let cell = between(&page, &format!("{CATALOGUE}/{name}\""), "</a>");
         between(cell, "</span>", "<").to_owned()
@@ -43,7 +43,7 @@ fn a_type_says_what_it_is_and_who_listens_through_what() {
     );
     api.make_webhook(url, &json!({"name": "Deaf", "events": ["ticket.paid"]}));
     let visitor = operator(&house);
-    let page = visitor.page(&format!("{CATALOGUE}/order.paid"), 200);
+    let page = visitor.page(&format!("{CATALOGUE}/order.paid"));
     assert!(page.contains("An order was paid."), "{page}");
     let listeners = between(&page, "id=\"listeners-title\"", "<section");
     assert!(
@@ -56,10 +56,10 @@ fn a_type_says_what_it_is_and_who_listens_through_what() {
     {
         assert!(page.contains(word), "{word}: {page}");
     }
-    let sale = visitor.page(&format!("{CATALOGUE}/sale.updated"), 200);
+    let sale = visitor.page(&format!("{CATALOGUE}/sale.updated"));
     assert!(sale.contains("SaleUpdates") && sale.contains("No webhook asks for it"), "{sale}");
     for name in ["sale.paid", "loyalty.points", "webhook.ping", "x"] {
-        visitor.page(&format!("{CATALOGUE}/{name}"), 404);
+        visitor.page_of(&format!("{CATALOGUE}/{name}"), 404);
     }
 }
 
@@ -69,9 +69,9 @@ fn more_webhooks_than_are_gone_through_are_said_to_be_more() {
     house.operator().get("/v1/webhooks").is(200);
     house.fill_with_viagogo_webhooks("default", 1_050);
     let visitor = operator(&house);
-    let page = visitor.page(CATALOGUE, 200);
+    let page = visitor.page(CATALOGUE);
     assert!(page.contains("The newest 1,000 webhooks were counted; there are more."), "{page}");
-    let page = visitor.page(&format!("{CATALOGUE}/sale.created"), 200);
+    let page = visitor.page(&format!("{CATALOGUE}/sale.created"));
     assert!(page.contains("1,000 hear it; the newest hundred are named."), "{page}");
     assert!(page.contains("1,000 webhooks were gone through; there are more"), "{page}");
 }
@@ -79,9 +79,9 @@ fn more_webhooks_than_are_gone_through_are_said_to_be_more() {
 #[test]
 fn the_catalogue_asks_for_its_scope() {
     let house = Harness::at_rest();
-    let events = guest(&house, &["read:events"], "/dashboard/t/default/events");
-    assert!(events.page(CATALOGUE, 403).contains("read:webhooks"));
-    let hooks = guest(&house, &["read:webhooks"], CATALOGUE);
-    let page = hooks.page(&format!("{CATALOGUE}/order.paid"), 200);
+    let events = guest(&house, "default", &["read:events"]);
+    assert!(events.page_of(CATALOGUE, 403).contains("read:webhooks"));
+    let hooks = guest(&house, "default", &["read:webhooks"]);
+    let page = hooks.page(&format!("{CATALOGUE}/order.paid"));
     assert!(!page.contains("Send a test event"), "{page}");
 }

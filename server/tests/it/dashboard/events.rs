@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{between, body, encoded, guest, id, operator};
+use super::{between, encoded, guest, id, operator, said};
 use crate::harness::{Caller, Harness, text};
 use crate::receiver::Reply;
 
@@ -22,22 +22,22 @@ fn events_are_found_by_their_subject_and_say_in_words_that_nobody_heard() {
     let house = Harness::at_rest();
     let api = house.operator();
     let visitor = operator(&house);
-    assert!(visitor.page(EVENTS, 200).contains("No event yet"));
+    assert!(visitor.page(EVENTS).contains("No event yet"));
     publish(
         &api,
         &json!({"id": "e1", "type": "order.paid", "subject": {"id": "9917", "name": "<b>Order</b>\u{202e}"}}),
     );
     publish(&api, &json!({"id": "e2", "type": "order.paid", "subject": {"id": "9918"}}));
-    let page = visitor.page(&format!("{EVENTS}?subject=9917"), 200);
+    let page = visitor.page(&format!("{EVENTS}?subject=9917"));
     assert!(page.contains("/events/e1\"") && !page.contains("/events/e2\""), "{page}");
     assert!(page.contains("&#60;b&#62;Order&#60;/b&#62;⟨U+202E⟩"), "{page}");
     assert!(!page.contains("<b>Order") && !page.contains('\u{202e}'), "{page}");
     assert!(page.contains(">nobody<") && page.contains("/v1/events?subject=9917"), "{page}");
-    let none = visitor.page(&format!("{EVENTS}?subject=1&type=order.paid"), 200);
+    let none = visitor.page(&format!("{EVENTS}?subject=1&type=order.paid"));
     assert!(none.contains("expired by retention"), "{none}");
-    let wrong = visitor.page(&format!("{EVENTS}?since=soon"), 400);
+    let wrong = visitor.page_of(&format!("{EVENTS}?since=soon"), 400);
     assert!(wrong.contains("must be a time"), "{wrong}");
-    visitor.page(&format!("{EVENTS}?since=2026-11-21T18:00&until=2026-11-22"), 200);
+    visitor.page(&format!("{EVENTS}?since=2026-11-21T18:00&until=2026-11-22"));
 }
 
 #[test]
@@ -48,10 +48,10 @@ fn a_page_of_events_leads_to_the_next_one_with_its_filters() {
         .collect();
     house.operator().post("/v1/events", &json!(events)).is(202);
     let visitor = operator(&house);
-    let first = visitor.page(&format!("{EVENTS}?subject=7"), 200);
+    let first = visitor.page(&format!("{EVENTS}?subject=7"));
     let next = between(&first, "rel=\"next\" href=\"", "\"").replace("&#38;", "&").replace("&amp;", "&");
     assert!(next.starts_with("?subject=7&cursor="), "{next}");
-    let second = visitor.page(&format!("{EVENTS}{next}"), 200);
+    let second = visitor.page(&format!("{EVENTS}{next}"));
     assert!(first.contains("/events/n59\"") && !first.contains("/events/n0\""));
     assert!(second.contains("/events/n0\"") && second.contains("To the beginning"), "{second}");
 }
@@ -77,7 +77,7 @@ fn an_event_says_whom_it_reached_through_what_and_why_not_the_others() {
     receiver.next();
     let late = hook("Late", json!({"events": ["*"]}));
     let visitor = operator(&house);
-    let page = visitor.page(&format!("{EVENTS}/e1"), 200);
+    let page = visitor.page(&format!("{EVENTS}/e1"));
     assert!(page.contains("2 webhooks of default heard it."), "{page}");
     let (reached, missed) = (below(&page, "reached-title"), below(&page, "missed-title"));
     assert!(reached.contains("Orders") && reached.contains("directly"), "{reached}");
@@ -93,7 +93,7 @@ fn an_event_says_whom_it_reached_through_what_and_why_not_the_others() {
     assert_eq!(missed.matches("Send it").count(), 1, "{missed}");
     let near = missed.find("it hears only").expect("the near one");
     assert!(near < missed.find("it asks for").expect("the far one"), "{missed}");
-    let filtered = visitor.page(&format!("{EVENTS}/e1?webhook=late"), 200);
+    let filtered = visitor.page(&format!("{EVENTS}/e1?webhook=late"));
     let filtered = below(&filtered, "missed-title");
     assert!(filtered.contains(id(&late)) && !filtered.contains("it asks for"), "{filtered}");
 }
@@ -104,7 +104,7 @@ fn when_nobody_heard_it_one_sentence_says_so_and_names_the_closest() {
     let api = house.operator();
     let visitor = operator(&house);
     publish(&api, &json!({"id": "alone", "type": "order.scanned", "subject": {"id": "1"}}));
-    let page = visitor.page(&format!("{EVENTS}/alone"), 200);
+    let page = visitor.page(&format!("{EVENTS}/alone"));
     assert!(page.contains("default has no webhook yet, so nobody heard it."), "{page}");
     let url = "https://partner.example/";
     for (name, events) in [("Far", "sale.created"), ("Near", "order.paid")] {
@@ -114,7 +114,7 @@ fn when_nobody_heard_it_one_sentence_says_so_and_names_the_closest() {
         api.make_webhook(url, &json!({"name": format!("Further {number}"), "events": ["shop.paid"]}));
     }
     publish(&api, &json!({"id": "e2", "type": "order.scanned", "subject": {"id": "1"}}));
-    let page = visitor.page(&format!("{EVENTS}/e2"), 200);
+    let page = visitor.page(&format!("{EVENTS}/e2"));
     assert!(page.contains("No webhook of default hears order.scanned."), "{page}");
     let closest = between(&page, "Closest to hearing it", "</div>");
     assert_eq!(closest.matches("<li>").count(), 5, "{closest}");
@@ -125,7 +125,7 @@ fn when_nobody_heard_it_one_sentence_says_so_and_names_the_closest() {
     );
     api.make_webhook(url, &json!({"name": "Other", "events": ["order.scanned"], "identifier": "2"}));
     publish(&api, &json!({"id": "e3", "type": "order.scanned", "subject": {"id": "1"}}));
-    let page = visitor.page(&format!("{EVENTS}/e3"), 200);
+    let page = visitor.page(&format!("{EVENTS}/e3"));
     assert!(page.contains("No webhook of default heard this order.scanned."), "{page}");
 }
 
@@ -141,15 +141,15 @@ fn more_webhooks_than_a_page_shows_are_paged_both_where_it_arrived_and_where_not
     for (event, list, heading) in
         [("missed", "missed", "missed-title"), ("heard", "reached", "reached-title")]
     {
-        let page = visitor.page(&format!("{EVENTS}/{event}"), 200);
+        let page = visitor.page(&format!("{EVENTS}/{event}"));
         let first = below(&page, heading);
         assert_eq!(first.matches("<tr data-row>").count(), 50, "{event}");
         let next = between(first, "rel=\"next\" href=\"", "\"").to_owned();
         assert!(next.starts_with(&format!("?{list}=")), "{next}");
-        let page = visitor.page(&format!("{EVENTS}/{event}{next}"), 200);
+        let page = visitor.page(&format!("{EVENTS}/{event}{next}"));
         assert_eq!(below(&page, heading).matches("<tr data-row>").count(), 10, "{event}");
     }
-    let page = visitor.page(&format!("{EVENTS}/heard"), 200);
+    let page = visitor.page(&format!("{EVENTS}/heard"));
     assert!(below(&page, "missed-title").contains("None on this page"), "{page}");
 }
 
@@ -173,18 +173,18 @@ fn an_event_is_sent_to_one_webhook_again_late_or_not_at_all() {
     let late = api.make_webhook(&other.url("/late"), &json!({"events": ["order.paid"]}));
     let deaf = api.make_webhook(&other.url("/deaf"), &json!({"name": "<u>Deaf", "events": ["sale.created"]}));
     let visitor = operator(&house);
-    let send = |webhook: &Value| visitor.submit(&format!("{EVENTS}/e1/replay"), &[("webhook", id(webhook))]);
+    let send = |webhook: &Value| visitor.send(&format!("{EVENTS}/e1/replay"), &[("webhook", id(webhook))]);
     let again = send(&first);
     assert_eq!(
         (again.status, again.header("location")),
         (303, "/dashboard/t/default/events/e1"),
         "{}",
-        body(&again)
+        said(&again)
     );
     assert!(again.header("set-cookie").contains("resent.dlv_"), "{}", again.header("set-cookie"));
     assert_eq!(receiver.next().header("webhook-id"), "e1");
     let sent = send(&late);
-    assert_eq!(sent.status, 303, "{}", body(&sent));
+    assert_eq!(sent.status, 303, "{}", said(&sent));
     assert!(sent.header("set-cookie").contains("job_started.job_"), "{}", sent.header("set-cookie"));
     assert_eq!(other.next().header("webhook-id"), "e1");
     house.drained(&api, id(&late));
@@ -195,7 +195,7 @@ fn an_event_is_sent_to_one_webhook_again_late_or_not_at_all() {
     assert!(other.unexpected().is_empty(), "its twins stay where they are");
     let refused = send(&deaf);
     assert_eq!(refused.status, 422);
-    let page = body(&refused);
+    let page = said(&refused);
     assert!(
         page.contains(
             "Deaf would not hear it: it asks for sale.created, not for order.paid. Nothing was sent."
@@ -204,14 +204,14 @@ fn an_event_is_sent_to_one_webhook_again_late_or_not_at_all() {
     );
     assert!(!page.contains("<u>Deaf"), "{page}");
     api.act(&format!("/v1/webhooks/{}/disable", id(&deaf))).is(200);
-    let nobody = visitor.submit(&format!("{EVENTS}/e1/replay"), &[("webhook", "x")]);
-    assert!(nobody.status == 422 && body(&nobody).contains("Choose a webhook"));
+    let nobody = visitor.send(&format!("{EVENTS}/e1/replay"), &[("webhook", "x")]);
+    assert!(nobody.status == 422 && said(&nobody).contains("Choose a webhook"));
     let others = house.operator().tenant("acme");
     let theirs = others.make_webhook(&other.url("/theirs"), &json!({"events": ["*"]}));
     assert_eq!(send(&theirs).status, 422, "it is another tenant's");
     assert!(other.unexpected().is_empty() && receiver.unexpected().is_empty());
     // What it reached late stands among whom it reached.
-    let page = visitor.page(&format!("{EVENTS}/e1"), 200);
+    let page = visitor.page(&format!("{EVENTS}/e1"));
     assert!(below(&page, "reached-title").contains(id(&late)), "{page}");
     assert!(!below(&page, "missed-title").contains(&format!("webhooks/{}\"", id(&late))), "{page}");
 }
@@ -224,7 +224,7 @@ fn a_test_event_is_published_from_its_example_and_faults_keep_what_was_typed() {
     api.make_webhook(&receiver.url("/"), &json!({"events": ["sale.*"]}));
     let visitor = operator(&house);
     let new = format!("{EVENTS}/new");
-    let page = visitor.page(&format!("{new}?type=sale.created"), 200);
+    let page = visitor.page(&format!("{new}?type=sale.created"));
     assert!(page.contains("<option value=\"sale.created\" selected>"), "{page}");
     let example = between(&page, "spellcheck=\"false\" required", "</textarea>");
     let example = example.split_once('>').expect("the textarea").1;
@@ -234,8 +234,8 @@ fn a_test_event_is_published_from_its_example_and_faults_keep_what_was_typed() {
         "{example}"
     );
     for _ in 0..2 {
-        let sent = visitor.submit(&new, &[("type", "sale.created"), ("body", &example)]);
-        assert_eq!(sent.status, 303, "{}", body(&sent));
+        let sent = visitor.send(&new, &[("type", "sale.created"), ("body", &example)]);
+        assert_eq!(sent.status, 303, "{}", said(&sent));
         assert!(
             sent.header("location").starts_with("/dashboard/t/default/events/"),
             "{}",
@@ -243,24 +243,24 @@ fn a_test_event_is_published_from_its_example_and_faults_keep_what_was_typed() {
         );
         assert!(sent.header("set-cookie").contains("event_published"), "{}", sent.header("set-cookie"));
         assert_eq!(receiver.next().json()["type"], "sale.created");
-        visitor.page(sent.header("location"), 200);
+        visitor.page(sent.header("location"));
     }
     let before = api.all("/v1/events", 200).len();
     let wrong = r#"{"type": "order.sold", "subject": {}, "data": {"</textarea><b>": 1}}"#;
-    let refused = visitor.submit(&new, &[("type", "sale.created"), ("body", wrong)]);
-    let page = body(&refused);
+    let refused = visitor.send(&new, &[("type", "sale.created"), ("body", wrong)]);
+    let page = said(&refused);
     assert_eq!(refused.status, 422, "{page}");
     assert!(page.contains("<code>/type</code>") && page.contains("<code>/subject/id</code>"), "{page}");
     assert!(!page.contains("</textarea><b>") && page.contains("order.sold"), "{page}");
     for list in ["[]", "[{\"type\": \"a.b\", \"subject\": {\"id\": \"1\"}}]"] {
-        assert_eq!(visitor.submit(&new, &[("body", list)]).status, 422);
+        assert_eq!(visitor.send(&new, &[("body", list)]).status, 422);
     }
     assert_eq!(api.all("/v1/events", 200).len(), before, "nothing was published");
     let known = [("body", r#"{"id": "k", "type": "a.b", "subject": {"id": "1"}}"#)];
-    assert!(visitor.submit(&new, &known).header("set-cookie").contains("event_published"));
-    assert!(visitor.submit(&new, &known).header("set-cookie").contains("event_known"));
-    let taken = visitor.submit(&new, &[("body", r#"{"id": "k", "type": "a.b", "subject": {"id": "2"}}"#)]);
-    assert!(taken.status == 409 && body(&taken).contains("<code>/id</code>"), "{}", body(&taken));
+    assert!(visitor.send(&new, &known).header("set-cookie").contains("event_published"));
+    assert!(visitor.send(&new, &known).header("set-cookie").contains("event_known"));
+    let taken = visitor.send(&new, &[("body", r#"{"id": "k", "type": "a.b", "subject": {"id": "2"}}"#)]);
+    assert!(taken.status == 409 && said(&taken).contains("<code>/id</code>"), "{}", said(&taken));
 }
 
 #[test]
@@ -272,10 +272,10 @@ fn the_quota_of_the_tenant_holds_for_test_events_too() {
     let visitor = operator(&house);
     let fields = [("body", r#"{"type": "a.b", "subject": {"id": "typed"}}"#)];
     let new = format!("{EVENTS}/new");
-    assert_eq!(visitor.submit(&new, &fields).status, 303);
-    let refused = visitor.submit(&new, &fields);
+    assert_eq!(visitor.send(&new, &fields).status, 303);
+    let refused = visitor.send(&new, &fields);
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
-    assert!(body(&refused).contains("faster than it may") && body(&refused).contains("typed"));
+    assert!(said(&refused).contains("faster than it may") && said(&refused).contains("typed"));
 }
 
 #[test]
@@ -291,28 +291,28 @@ fn pages_of_events_ask_for_their_scopes_and_for_the_own_tenant() {
         &json!({"id": "theirs", "type": "a.b", "subject": {"id": "1"}}),
     );
     let visitor = operator(&house);
-    assert!(visitor.page(&format!("{EVENTS}/theirs"), 404).contains("expired by retention"));
-    visitor.page(&format!("{EVENTS}/none"), 404);
-    let hooks = guest(&house, &["read:webhooks"], "/dashboard/t/default/webhooks");
+    assert!(visitor.page_of(&format!("{EVENTS}/theirs"), 404).contains("expired by retention"));
+    visitor.page_of(&format!("{EVENTS}/none"), 404);
+    let hooks = guest(&house, "default", &["read:webhooks"]);
     for path in [EVENTS.to_owned(), format!("{EVENTS}/e1")] {
-        assert!(hooks.page(&path, 403).contains("read:events"));
+        assert!(hooks.page_of(&path, 403).contains("read:events"));
     }
-    let events = guest(&house, &["read:events"], EVENTS);
-    let page = events.page(&format!("{EVENTS}/e1"), 200);
+    let events = guest(&house, "default", &["read:events"]);
+    let page = events.page(&format!("{EVENTS}/e1"));
     assert!(!page.contains("Secret name") && !page.contains("Send it") && !page.contains("Resend"), "{page}");
     assert!(page.contains("dlv_") && !page.contains("Whom it did not reach"), "{page}");
-    assert!(events.page(&format!("{EVENTS}/new"), 403).contains("write:events"));
-    assert_eq!(events.submit(&format!("{EVENTS}/new"), &[("body", "{}")]).status, 403);
-    let sent = events.submit(&format!("{EVENTS}/e1/replay"), &[("webhook", id(&made))]);
+    assert!(events.page_of(&format!("{EVENTS}/new"), 403).contains("write:events"));
+    assert_eq!(events.send(&format!("{EVENTS}/new"), &[("body", "{}")]).status, 403);
+    let sent = events.send(&format!("{EVENTS}/e1/replay"), &[("webhook", id(&made))]);
     assert_eq!(sent.status, 403);
-    events.page("/dashboard/t/acme/events", 404);
+    events.page_of("/dashboard/t/acme/events", 404);
     for (path, fields) in [
         (format!("{EVENTS}/new"), [("body", r#"{"type": "a.b", "subject": {"id": "1"}}"#)]),
         (format!("{EVENTS}/e1/replay"), [("webhook", id(&made))]),
     ] {
-        let without = visitor.caller.form(&path, &encoded(&fields));
+        let without = visitor.caller().form(&path, &encoded(&fields));
         assert_eq!(without.status, 403, "{path}");
-        let foreign = visitor.caller.with("origin", "https://evil.example");
+        let foreign = visitor.caller().with("origin", "https://evil.example");
         let mut all = vec![("token", &*visitor.token)];
         all.extend_from_slice(&fields);
         assert_eq!(foreign.form(&path, &encoded(&all)).status, 403, "{path}");
@@ -330,7 +330,7 @@ fn a_delivery_that_fails_says_so_where_it_reached() {
     api.make_webhook(&receiver.url("/"), &json!({"events": ["*"], "retry": {"schedule_seconds": []}}));
     let delivery = api.publish(&json!({"id": "e1", "type": "order.paid", "subject": {"id": "1"}}));
     house.delivery(&api, &delivery, "failed");
-    let page = operator(&house).page(&format!("{EVENTS}/e1"), 200);
+    let page = operator(&house).page(&format!("{EVENTS}/e1"));
     let reached = below(&page, "reached-title");
     assert!(reached.contains("answered 503") && reached.contains("badge bad"), "{reached}");
     assert!(reached.contains(&format!("/deliveries/{delivery}/retry")), "{reached}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{body, encoded, guest, id, operator};
+use super::{encoded, guest, id, operator, said};
 use crate::harness::{Caller, Harness, text};
 use crate::receiver::{Receiver, Reply};
 
@@ -35,24 +35,24 @@ fn what_failed_stands_in_groups_and_a_group_is_retried_alone() {
     let api = house.operator();
     let receiver = house.receiver();
     let visitor = operator(&house);
-    assert!(visitor.page(FAILED, 200).contains("Nothing has failed"));
+    assert!(visitor.page(FAILED).contains("Nothing has failed"));
     receiver.otherwise(Reply::status(503));
     let made = failing(&house, &api, &receiver, "<b>Shop</b>", 3);
     receiver.otherwise(Reply::status(500));
     fail(&house, &api, &made, 2);
-    let page = visitor.page(FAILED, 200);
+    let page = visitor.page(FAILED);
     assert!(page.contains("answered 503") && page.contains("answered 500"), "{page}");
     assert!(page.contains("Only an answer of 200 to 299 counts") && !page.contains("<b>Shop"), "{page}");
     let large = page.find("answered 503").expect("a group");
     assert!(large < page.find("answered 500").expect("a group"), "the largest first");
     receiver.otherwise(Reply::status(200));
     let chosen = [("webhook", id(&made)), ("cause", "status"), ("status", "503")];
-    let answer = visitor.submit(&format!("{FAILED}/retry"), &chosen);
-    assert_eq!((answer.status, answer.header("location")), (303, FAILED), "{}", body(&answer));
+    let answer = visitor.send(&format!("{FAILED}/retry"), &chosen);
+    assert_eq!((answer.status, answer.header("location")), (303, FAILED), "{}", said(&answer));
     assert!(answer.header("set-cookie").contains("job_started.job_"));
     house.until("the group is delivered", || (states(&api, &made, "delivered") == 3).then_some(()));
     assert_eq!(states(&api, &made, "failed"), 2, "the other group stays");
-    let all = visitor.submit(&format!("{FAILED}/retry"), &[("webhook", id(&made))]);
+    let all = visitor.send(&format!("{FAILED}/retry"), &[("webhook", id(&made))]);
     assert_eq!(all.status, 400, "everything of a webhook is not a group");
     assert_eq!(states(&api, &made, "failed"), 2);
 }
@@ -66,17 +66,17 @@ fn to_discard_the_word_or_the_count_has_to_be_typed() {
     let made = failing(&house, &api, &receiver, "Shop", 2);
     let visitor = operator(&house);
     let query = format!("webhook={}&cause=status&status=503", id(&made));
-    let page = visitor.page(&format!("{FAILED}/discard?{query}"), 200);
+    let page = visitor.page(&format!("{FAILED}/discard?{query}"));
     assert!(page.contains("2 failed invocations") && page.contains("name=\"count\" value=\"2\""), "{page}");
     let chosen = [("webhook", id(&made)), ("cause", "status"), ("status", "503"), ("count", "2")];
     let submit = |typed: &str| {
         let mut fields = chosen.to_vec();
         fields.push(("confirm", typed));
-        visitor.submit(&format!("{FAILED}/discard"), &fields)
+        visitor.send(&format!("{FAILED}/discard"), &fields)
     };
     for typed in ["", "3", "Discard!", "\"><script>"] {
         let refused = submit(typed);
-        let page = body(&refused);
+        let page = said(&refused);
         assert_eq!(refused.status, 422, "{typed}");
         assert!(page.contains("Nothing was discarded") && !page.contains("<script>x"), "{page}");
         assert!(!page.contains("\"><script>"), "{page}");
@@ -84,16 +84,16 @@ fn to_discard_the_word_or_the_count_has_to_be_typed() {
     assert_eq!(states(&api, &made, "failed"), 2);
     assert_eq!(submit("2").status, 303);
     house.until("they are called off", || (states(&api, &made, "cancelled") == 2).then_some(()));
-    let gone = visitor.page(&format!("{FAILED}/discard?{query}"), 200);
+    let gone = visitor.page(&format!("{FAILED}/discard?{query}"));
     assert!(gone.contains("is failed so any more"), "{gone}");
     fail(&house, &api, &made, 1);
     assert_eq!(submit("discard").status, 303);
     house.until("it is called off", || (states(&api, &made, "cancelled") == 3).then_some(()));
     for query in ["", "?webhook=x&cause=status", "?webhook=0198c0de-7c5e-7d3a-9d7e-2f1d6a1c0b55&cause=status"]
     {
-        visitor.page(&format!("{FAILED}/discard{query}"), 404);
+        visitor.page_of(&format!("{FAILED}/discard{query}"), 404);
     }
-    visitor.page(&format!("{FAILED}/discard?webhook={}&cause=bad+luck", id(&made)), 400);
+    visitor.page_of(&format!("{FAILED}/discard?webhook={}&cause=bad+luck", id(&made)), 400);
 }
 
 #[test]
@@ -108,14 +108,14 @@ fn the_list_shows_each_and_the_export_has_them_all_with_their_events() {
     house.drained(&api, id(&made));
     let visitor = operator(&house);
     let list = format!("{FAILED}/list?webhook={}&cause=status&status=503", id(&made));
-    let page = visitor.page(&list, 200);
+    let page = visitor.page(&list);
     assert_eq!(page.matches("<tr data-row>").count(), 50, "{page}");
     assert!(page.contains("Resend") && page.contains("rel=\"next\""), "{page}");
-    let one = visitor.page(&format!("{FAILED}/list?webhook={}", id(&other)), 200);
+    let one = visitor.page(&format!("{FAILED}/list?webhook={}", id(&other)));
     assert_eq!(one.matches("<tr data-row>").count(), 1, "{one}");
     let export = |query: &str| {
-        let answer = visitor.caller.get(&format!("{FAILED}.ndjson{query}"));
-        assert_eq!(answer.status, 200, "{}", body(&answer));
+        let answer = visitor.caller().get(&format!("{FAILED}.ndjson{query}"));
+        assert_eq!(answer.status, 200, "{}", said(&answer));
         assert_eq!(answer.header("content-type"), "application/x-ndjson");
         assert!(
             answer
@@ -123,7 +123,7 @@ fn the_list_shows_each_and_the_export_has_them_all_with_their_events() {
                 .starts_with("attachment; filename=\"failed-default.ndjson\"")
         );
         let lines: Vec<Value> =
-            body(&answer).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            said(&answer).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         lines
     };
     let all = export("");
@@ -139,7 +139,7 @@ fn the_list_shows_each_and_the_export_has_them_all_with_their_events() {
     shown.as_object_mut().and_then(|shown| shown.remove("attempt_log"));
     assert_eq!(first, shown, "a line is what the API says");
     assert!(
-        body(&visitor.caller.get(&format!("{FAILED}.ndjson"))).contains("\"total\":1.50"),
+        said(&visitor.caller().get(&format!("{FAILED}.ndjson"))).contains("\"total\":1.50"),
         "numbers keep their form"
     );
     assert_eq!(export(&format!("?webhook={}", id(&other))).len(), 1);
@@ -155,34 +155,34 @@ fn pages_of_what_failed_ask_for_their_scopes_and_for_the_own_tenant() {
     receiver.otherwise(Reply::status(503));
     let made = failing(&house, &api, &receiver, "Shop", 1);
     let theirs = house.operator().tenant("acme").make_webhook(&receiver.url("/"), &json!({"events": ["*"]}));
-    let reader = guest(&house, &["read:webhooks"], FAILED);
-    let page = reader.page(FAILED, 200);
+    let reader = guest(&house, "default", &["read:webhooks"]);
+    let page = reader.page(FAILED);
     assert!(
         !page.contains("Retry all") && !page.contains("failed/discard") && !page.contains(".ndjson"),
         "{page}"
     );
-    let export = reader.page(&format!("{FAILED}.ndjson"), 403);
+    let export = reader.page_of(&format!("{FAILED}.ndjson"), 403);
     assert!(export.contains("read:events"), "{export}");
     let query = format!("webhook={}&cause=status", id(&made));
-    assert!(reader.page(&format!("{FAILED}/discard?{query}"), 403).contains("write:webhooks"));
-    let events = guest(&house, &["read:events"], "/dashboard/t/default/events");
+    assert!(reader.page_of(&format!("{FAILED}/discard?{query}"), 403).contains("write:webhooks"));
+    let events = guest(&house, "default", &["read:events"]);
     for path in ["failed", "failed/list", "failed.ndjson"] {
-        assert!(events.page(&format!("/dashboard/t/default/{path}"), 403).contains("read:webhooks"));
+        assert!(events.page_of(&format!("/dashboard/t/default/{path}"), 403).contains("read:webhooks"));
     }
     let visitor = operator(&house);
-    visitor.page(&format!("{FAILED}/list?webhook={}", id(&theirs)), 404);
-    visitor.page(&format!("{FAILED}.ndjson?webhook={}", id(&theirs)), 404);
+    visitor.page_of(&format!("{FAILED}/list?webhook={}", id(&theirs)), 404);
+    visitor.page_of(&format!("{FAILED}.ndjson?webhook={}", id(&theirs)), 404);
     let fields = [("webhook", id(&made)), ("cause", "status"), ("confirm", "discard")];
     for path in [format!("{FAILED}/retry"), format!("{FAILED}/discard")] {
-        assert_eq!(reader.submit(&path, &fields).status, 403);
-        assert_eq!(visitor.caller.form(&path, &encoded(&fields)).status, 403, "without a token");
-        let foreign = visitor.caller.with("sec-fetch-site", "cross-site");
+        assert_eq!(reader.send(&path, &fields).status, 403);
+        assert_eq!(visitor.caller().form(&path, &encoded(&fields)).status, 403, "without a token");
+        let foreign = visitor.caller().with("sec-fetch-site", "cross-site");
         let mut all = vec![("token", &*visitor.token)];
         all.extend_from_slice(&fields);
         assert_eq!(foreign.form(&path, &encoded(&all)).status, 403);
         let mut other = fields;
         other[0] = ("webhook", id(&theirs));
-        assert_eq!(visitor.submit(&path, &other).status, 404);
+        assert_eq!(visitor.send(&path, &other).status, 404);
     }
     assert_eq!(states(&api, &made, "failed"), 1);
     assert_eq!(api.get("/v1/jobs").is(200)["items"], json!([]));
