@@ -16,6 +16,9 @@ use super::problem::Problem;
 use super::state::State;
 use super::upload::Broken;
 
+/// What is wrong with a text that is no time.
+pub const NO_TIME: &str = "must be an RFC 3339 time with an offset, such as 2026-11-21T19:00:00Z";
+
 /// Most bytes that are read of a body after it was found to be too large.
 const PASSED_OVER: usize = 8 * 1024 * 1024;
 

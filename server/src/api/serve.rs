@@ -38,7 +38,7 @@ const TOLD: Duration = Duration::from_mins(1);
 
 /// Tells answers that would go on for ever that the program stops.
 #[derive(Debug, Clone)]
-pub(super) struct Stopping(pub(super) CancellationToken);
+pub(crate) struct Stopping(pub(crate) CancellationToken);
 
 /// What all connections share.
 struct Entrance {

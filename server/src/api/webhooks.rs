@@ -1,7 +1,11 @@
 //! What is done to webhooks, in whatever dialect a request speaks: finding,
 //! making, editing, deleting, trying out.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use callboard_domain::audit::Change;
+use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookId;
 use callboard_domain::signing::Secret;
 use callboard_domain::store::{Edited, NewWebhook, WebhookEdit};
@@ -128,4 +132,30 @@ pub async fn change_status(
         }
     }
     Err(Problem::new(StatusCode::CONFLICT, "others keep editing the webhook; try again"))
+}
+
+/// Longest time for which an old secret goes on signing: one that leaked should not
+/// sign for ever.
+pub const MAX_OVERLAP: Duration = Duration::from_hours(7 * 24);
+
+/// The webhook of this id for somebody who is shown its secrets, which the audit log
+/// notes.
+pub async fn show_secrets(access: &Granted<WriteWebhooks>, id: WebhookId) -> Result<Webhook, Problem> {
+    let webhook = find(access, id).await?;
+    access.store().note(access.tenant.key, access.by(), Change::secret_shown(id)).await?;
+    Ok(webhook)
+}
+
+/// Makes a new signing secret; those before it sign too for `overlap`, which is no
+/// longer than [`MAX_OVERLAP`].
+pub async fn rotate_secret(
+    access: &Granted<WriteWebhooks>,
+    id: WebhookId,
+    overlap: Duration,
+) -> Result<Webhook, Problem> {
+    let webhook = find(access, id).await?;
+    let until = access.now().saturating_add(overlap.min(MAX_OVERLAP)).unwrap_or(Timestamp::MAX);
+    let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
+    let rotated = access.engine().rotate_secret(access.tenant.key, id, secret, until, access.by()).await?;
+    rotated.ok_or_else(Problem::not_found)
 }

@@ -15,7 +15,7 @@ use crate::api::auth::{Granted, ReadEvents, WriteEvents};
 use crate::api::events;
 use crate::api::page::{Items, PageQuery, page};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, JsonText, Parameters};
+use crate::api::read::{Id, JsonText, NO_TIME, Parameters};
 
 /// One event to be published, or an array of up to 1,000.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -170,9 +170,6 @@ pub struct EventQuery {
     #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
     cursor: Option<String>,
 }
-
-/// What is wrong with a text that is no time.
-pub(super) const NO_TIME: &str = "must be an RFC 3339 time with an offset, such as 2026-11-21T19:00:00Z";
 
 /// Reads a time of a query.
 pub(super) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {

@@ -5,28 +5,20 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use callboard_domain::clock::Timestamp;
-use callboard_domain::delivery::State as DeliveryState;
 use callboard_domain::fault::Faults;
 use callboard_domain::id::WebhookId;
-use callboard_domain::job::Selection;
 use callboard_domain::json::Members;
-use callboard_domain::webhook::read_rate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::events::NO_TIME;
 use super::failed::reason;
 use super::view::JobView;
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, OptionalJson};
+use crate::api::replays::{rate, read, start};
 use crate::api::webhooks::find;
 use crate::api::words::{FailureWord, ReplayState};
-
-/// What is sent again when the caller names no states. What was superseded is
-/// left out: a newer update took its place.
-const STATES: [DeliveryState; 3] =
-    [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Cancelled];
 
 /// What to send again.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -83,74 +75,6 @@ pub struct DryRunView {
     /// Whether there may be more than `total`: counting stops after 200,000 that
     /// were looked at.
     total_capped: bool,
-}
-
-/// What was asked for.
-struct Asked {
-    selection: Selection,
-    rate_per_second: Option<f64>,
-    dry_run: bool,
-}
-
-const MEMBERS: [&str; 8] =
-    ["since", "until", "states", "missing", "type", "subject", "rate_per_second", "dry_run"];
-
-fn read(text: &str) -> Result<Asked, Problem> {
-    let mut faults = Faults::new();
-    let input = Members::read(text, &mut faults).and_then(|members| {
-        members.refuse_unknown(&MEMBERS, &mut faults);
-        if members.get("since").is_none() {
-            faults.member("since", "is required: from when on to send, an RFC 3339 time");
-        }
-        let since = time(&members, "since", &mut faults);
-        let until = time(&members, "until", &mut faults);
-        if since.zip(until).is_some_and(|(since, until)| until <= since) {
-            faults.member("until", "must be later than since");
-        }
-        let missing = flag(&members, "missing", &mut faults);
-        let states = states(&members, missing == Some(true), &mut faults);
-        let type_name = members.column_text("type", &mut faults);
-        let subject_id = members.column_text("subject", &mut faults);
-        let rate_per_second = rate(&members, &mut faults);
-        let dry_run = flag(&members, "dry_run", &mut faults);
-        let selection = Selection { since: since?, until, missing: missing?, states, type_name, subject_id };
-        Some(Asked { selection, rate_per_second, dry_run: dry_run? })
-    });
-    faults.finish(input).map_err(Problem::faults)
-}
-
-fn time(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<Timestamp> {
-    members.string(name, faults)?.parse().map_err(|_| faults.member(name, NO_TIME)).ok()
-}
-
-/// A member that is false when it is left out.
-fn flag(members: &Members<'_>, name: &str, faults: &mut Faults) -> Option<bool> {
-    let Some(raw) = members.get(name) else { return Some(false) };
-    serde_json::from_str(raw.get()).map_err(|_| faults.member(name, "must be true or false")).ok()
-}
-
-fn rate(members: &Members<'_>, faults: &mut Faults) -> Option<f64> {
-    let raw = members.get("rate_per_second")?;
-    faults.within("rate_per_second", |faults| read_rate(raw, faults))
-}
-
-fn states(members: &Members<'_>, missing: bool, faults: &mut Faults) -> Vec<DeliveryState> {
-    let Some(raw) = members.get("states") else {
-        return if missing { Vec::new() } else { STATES.to_vec() };
-    };
-    if missing {
-        faults.member("states", "can't stand beside missing: what was never a delivery is in no state");
-        return Vec::new();
-    }
-    let states: Option<Vec<DeliveryState>> = serde_json::from_str(raw.get()).ok();
-    let allowed = |states: &Vec<DeliveryState>| {
-        !states.is_empty() && states.iter().all(|state| Selection::STATES.contains(state))
-    };
-    states.filter(allowed).unwrap_or_else(|| {
-        let all = Selection::STATES.map(DeliveryState::as_str).join(", ");
-        faults.member("states", format!("must be an array of at least one of {all}"));
-        Vec::new()
-    })
 }
 
 /// Retry every failed delivery of a webhook, or those that failed for one reason, as
@@ -211,19 +135,12 @@ pub(in crate::api) async fn replay(
     body: JsonText,
 ) -> Result<Response, Problem> {
     let webhook = find(&access, id).await?;
-    let Asked { selection, rate_per_second, dry_run } = read(body.single()?)?;
-    let tenant = access.tenant.key;
-    if dry_run {
-        let counted = access.engine().count_replay(tenant, webhook.key, &selection).await?;
+    let asked = read(body.single()?)?;
+    if asked.dry_run {
+        let counted = access.engine().count_replay(access.tenant.key, webhook.key, &asked.selection).await?;
         let view = DryRunView { total: counted.selected, total_capped: counted.next.is_some() };
         return Ok(Json(view).into_response());
     }
-    let by = access.by();
-    let job = access.engine().replay(tenant, webhook.key, selection.clone(), rate_per_second, by).await?;
-    if job.selection.as_ref() != Some(&selection) || job.rate_per_second != rate_per_second {
-        let detail =
-            format!("{} replays something else of this webhook; stop it, or wait for its end", job.key);
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
+    let job = start(&access, &webhook, asked).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))).into_response())
 }

@@ -1,13 +1,10 @@
 //! `/v1/stream`: deliveries for those who can't be called, as server-sent
 //! events.
 
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::pin::pin;
 
 use axum::Extension;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use callboard_domain::clock::Timestamp;
@@ -19,16 +16,13 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
-use super::events::NO_TIME;
 use crate::api::auth::{Granted, ReadEvents};
+use crate::api::frames::{SIGN_OF_LIFE, answer};
 use crate::api::page;
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::Parameters;
+use crate::api::read::{NO_TIME, Parameters};
 use crate::api::serve::Stopping;
 use crate::api::webhooks::find;
-
-/// How often a quiet stream shows that it is alive.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// How long a client should wait before it connects again, in milliseconds.
 const RETRY: u32 = 2_000;
@@ -122,13 +116,7 @@ pub(in crate::api) async fn listen(
             () = tokio::time::sleep(lifetime) => {}
         }
     });
-    let headers = [
-        (CONTENT_TYPE, "text/event-stream"),
-        (CACHE_CONTROL, "no-store"),
-        // For proxies that would collect what comes before they pass it on.
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    Ok((headers, Body::new(Frames(body))))
+    Ok(answer(body))
 }
 
 impl StreamQuery {
@@ -269,19 +257,4 @@ fn write(out: &mut Vec<u8>, told: &Told) {
         out.push(b'\n');
     }
     out.push(b'\n');
-}
-
-/// A body that is written while it is sent.
-struct Frames(mpsc::Receiver<Bytes>);
-
-impl HttpBody for Frames {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
-    }
 }

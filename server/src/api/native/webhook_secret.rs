@@ -1,13 +1,13 @@
 //! `/v1/webhooks/{id}/secret`: reading and rotating what signs deliveries.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
-use callboard_domain::audit::Change;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookId;
-use callboard_domain::signing::Secret;
 use callboard_domain::webhook::Webhook;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,13 +15,10 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, Parameters};
-use crate::api::webhooks::find;
+use crate::api::webhooks::{self, MAX_OVERLAP};
 
 /// How long an old secret goes on signing when nobody says otherwise.
 const OVERLAP_SECONDS: u64 = 24 * 60 * 60;
-
-/// Longest overlap: a secret that leaked should not sign for ever.
-const MAX_OVERLAP_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// What a receiver verifies signatures with.
 #[derive(Serialize, ToSchema)]
@@ -69,8 +66,7 @@ pub(in crate::api) async fn show(
     access: Granted<WriteWebhooks>,
     Id(id): Id<WebhookId>,
 ) -> Result<impl IntoResponse, Problem> {
-    let webhook = find(&access, id).await?;
-    access.store().note(access.tenant.key, access.by(), Change::secret_shown(id)).await?;
+    let webhook = webhooks::show_secrets(&access, id).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(SecretView::new(&webhook, access.now()))))
 }
 
@@ -102,13 +98,8 @@ pub(in crate::api) async fn rotate(
 ) -> Result<impl IntoResponse, Problem> {
     let fault = || Problem::parameter("overlap_seconds", "must be a number from 0 to 604800");
     let overlap = query.overlap_seconds.map_or(Some(OVERLAP_SECONDS), |text| text.parse().ok());
-    let overlap = overlap.filter(|seconds| *seconds <= MAX_OVERLAP_SECONDS).ok_or_else(fault)?;
-    let webhook = find(&access, id).await?;
-    let now = access.now();
-    let until = now.saturating_add(std::time::Duration::from_secs(overlap)).unwrap_or(Timestamp::MAX);
-    let secret = access.with_rng(|rng| Secret::generate(webhook.settings.signature, rng));
-    let rotated = access.engine().rotate_secret(access.tenant.key, id, secret, until, access.by()).await?;
-    let webhook = rotated.ok_or_else(Problem::not_found)?;
+    let overlap = overlap.map(Duration::from_secs).filter(|overlap| *overlap <= MAX_OVERLAP);
+    let webhook = webhooks::rotate_secret(&access, id, overlap.ok_or_else(fault)?).await?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::CREATED, no_store, Json(SecretView::new(&webhook, now))))
+    Ok((StatusCode::CREATED, no_store, Json(SecretView::new(&webhook, access.now()))))
 }
