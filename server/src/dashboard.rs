@@ -32,6 +32,8 @@ mod frame;
 mod known;
 mod list;
 mod listeners;
+mod invocation;
+mod live;
 mod mark;
 mod note;
 mod overview;
@@ -40,6 +42,7 @@ mod sign_in;
 mod system;
 mod tenants;
 mod visit;
+mod webhook;
 mod webhook_fields;
 mod webhook_form;
 mod webhooks;
@@ -66,6 +69,7 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(catalogue::routes())
         .merge(events::routes())
         .merge(failed::routes())
+        .merge(webhook::routes())
         .route("/dashboard/{*rest}", get(sign_in::elsewhere))
         .route_layer(middleware::from_fn_with_state(state.clone(), visit::receive));
     pages.route("/dashboard/assets/{name}", get(assets::serve))

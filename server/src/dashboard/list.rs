@@ -54,11 +54,8 @@ impl Query {
     /// form without an offset, and then UTC is meant.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let in_utc = || format!("{text}:00Z").parse().or_else(|_| format!("{text}Z").parse());
-        let day = || format!("{text}T00:00:00Z").parse();
-        let time = text.parse().or_else(|_| in_utc()).or_else(|_| day());
         let fault = "must be a time such as 2026-11-21T19:00 (UTC)";
-        time.map(Some).map_err(|_| Problem::parameter(name, fault))
+        time(text).map(Some).ok_or_else(|| Problem::parameter(name, fault))
     }
 
     /// The page of the list that is asked for.
@@ -86,6 +83,13 @@ impl Query {
         let query = query.finish();
         if query.is_empty() { String::new() } else { format!("?{query}") }
     }
+}
+
+/// A time as forms and people write it; without an offset UTC is meant.
+pub(super) fn time(text: &str) -> Option<Timestamp> {
+    let in_utc = || format!("{text}:00Z").parse().or_else(|_| format!("{text}Z").parse());
+    let day = || format!("{text}T00:00:00Z").parse();
+    text.parse().or_else(|_| in_utc()).or_else(|_| day()).ok()
 }
 
 /// Where a list goes on, and where it began.

@@ -46,7 +46,7 @@ const PLAIN: [(&str, Note, &str); 14] = [
     ("webhook_resumed", Note::WebhookResumed, "The webhook is active again."),
     ("webhook_enabled", Note::WebhookEnabled, "The webhook is enabled: what waited is sent."),
     ("webhook_disabled", Note::WebhookDisabled, "The webhook is disabled: it hears nothing new."),
-    ("secret_rotated", Note::SecretRotated, "There is a new secret. The old one signs too for a while."),
+    ("secret_rotated", Note::SecretRotated, "There is a new secret: the receiver needs it."),
     ("client_enabled", Note::ClientEnabled, "The client gets tokens again."),
     (
         "client_disabled",

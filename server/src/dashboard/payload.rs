@@ -1,106 +1,97 @@
-//! Texts of others as pages show them: JSON laid out without changing a byte of what
-//! it says, and nothing in it that could hide or turn what stands beside it.
+//! What others wrote, as a page can show it: cut where it is huge, and with nothing in
+//! it that hides or turns around what it says.
+
+use serde::de::IgnoredAny;
 
 use super::mark::bytes;
 
-/// Most bytes of a text that a page shows.
-const SHOWN: usize = 256 * 1024;
+/// Most bytes of a body that a page shows.
+const MOST: usize = 64 * 1024;
 
-/// How deep JSON is indented; what is deeper stands where that ends.
-const DEEPEST: usize = 40;
-
-/// A text, and what is to be said of it.
+/// A body.
 pub(super) struct Payload {
     pub(super) text: String,
-    /// How much is not shown.
+    /// How much more there is that is not shown.
     pub(super) cut: Option<String>,
 }
 
 impl Payload {
-    /// The text as it is.
-    pub(super) fn exact(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
-        let mut end = text.len().min(SHOWN);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let left = u64::try_from(text.len() - end).unwrap_or(u64::MAX);
-        Self { text: visible(&text[..end]), cut: (left > 0).then(|| bytes(left)) }
+    /// A body as it came.
+    pub(super) fn new(body: &[u8]) -> Self {
+        let shown = body.get(..MOST).unwrap_or(body);
+        let left = body.len() - shown.len();
+        let text = visible(&String::from_utf8_lossy(shown));
+        Self { text, cut: (left > 0).then(|| bytes(left as u64)) }
     }
 
-    /// JSON with a line for each member.
-    pub(super) fn laid_out(body: &[u8]) -> Self {
-        Self::exact(laid_out(&String::from_utf8_lossy(body)).as_bytes())
+    /// The same in lines, if it is JSON. Numbers and texts keep their form.
+    pub(super) fn pretty(body: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body).ok()?;
+        serde_json::from_str::<IgnoredAny>(text).ok()?;
+        let (pretty, rest) = in_lines(text);
+        Some(Self { text: visible(&pretty), cut: (!rest.is_empty()).then(|| bytes(rest.len() as u64)) })
     }
 }
 
-/// Valid JSON, laid out: white space changes, and nothing else. Numbers and escapes
-/// stay as they were written.
-fn laid_out(text: &str) -> String {
-    let mut out = String::with_capacity(2 * text.len());
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
-    };
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        if in_text {
-            out.push(letter);
-            (in_text, escaped) = (escaped || letter != '"', !escaped && letter == '\\');
+/// Valid JSON with a line for each member, and what was too much of it.
+fn in_lines(text: &str) -> (String, &str) {
+    let mut out = String::with_capacity(text.len() * 2);
+    let (mut depth, mut in_string, mut escaped, mut opened) = (0_usize, false, false, false);
+    for (at, own) in text.char_indices() {
+        if out.len() > MOST {
+            return (out, &text[at..]);
+        }
+        if in_string {
+            out.push(own);
+            in_string = escaped || own != '"';
+            escaped = own == '\\' && !escaped;
             continue;
         }
-        match letter {
-            '{' | '[' => {
-                out.push(letter);
-                while letters.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(end) = letters.next_if(|next| matches!(next, '}' | ']')) {
-                    out.push(end);
-                } else {
-                    depth += 1;
-                    line(&mut out, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut out, depth);
-                out.push(letter);
-            }
-            ',' => {
-                out.push(',');
-                line(&mut out, depth);
-            }
-            ':' => out.push_str(": "),
-            letter if letter.is_ascii_whitespace() => {}
-            letter => {
-                in_text = letter == '"';
-                out.push(letter);
-            }
+        if own.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(own, '}' | ']');
+        depth -= usize::from(closes);
+        // What is empty stays in its line.
+        if opened != closes && (opened || closes) {
+            new_line(&mut out, depth);
+        }
+        out.push(own);
+        opened = matches!(own, '{' | '[');
+        depth += usize::from(opened);
+        match own {
+            ',' => new_line(&mut out, depth),
+            ':' => out.push(' '),
+            _ => in_string = own == '"',
         }
     }
-    out
+    (out, "")
 }
 
-/// A text in which what would not be seen is: control characters, and those that turn
-/// the direction of writing or take no room.
+fn new_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+/// A text in which every character is seen: control characters by their pictures, and
+/// what would turn the direction of writing by its number.
 pub(super) fn visible(text: &str) -> String {
-    use std::fmt::Write as _;
     let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\n' | '\t' => out.push(letter),
-            '\0'..='\u{1f}' => out.extend(char::from_u32(0x2400 + u32::from(letter))),
-            '\u{7f}' => out.push('\u{2421}'),
+    for own in text.chars() {
+        match own {
+            '\n' | '\t' => out.push(own),
+            '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + u32::from(own))),
+            '\x7f' => out.push('\u{2421}'),
             '\u{80}'..='\u{9f}'
             | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => {
-                // Writing to a String can't fail.
-                let _ = write!(out, "⟨U+{:04X}⟩", u32::from(letter));
-            }
-            letter => out.push(letter),
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(own))),
+            _ => out.push(own),
         }
     }
     out
@@ -111,27 +102,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_laid_out_and_says_the_same() {
-        let text = r#"{"a":[1.50,{"b":"x,:{}\"\\"}],"c":{}, "d":[ ],"e":1e400}"#;
-        let shown = laid_out(text);
-        let wanted = "{\n  \"a\": [\n    1.50,\n    {\n      \"b\": \"x,:{}\\\"\\\\\"\n    }\n  ],\n  \"c\": {},\n  \
-                      \"d\": [],\n  \"e\": 1e400\n}";
-        assert_eq!(shown, wanted);
-        let squeezed = |text: &str| text.replace([' ', '\n'], "");
-        assert_eq!(squeezed(&shown), squeezed(text));
+    fn what_would_hide_or_turn_a_text_is_seen() {
+        assert_eq!(visible("a\u{202e}b\0\u{1b}[31m\r\n\tc\u{7f}"), "a⟨U+202E⟩b␀␛[31m␍\n\tc␡");
+        assert_eq!(visible("héllo שלום 👩‍🚀"), "héllo שלום 👩‍🚀");
     }
 
     #[test]
-    fn what_hides_or_turns_is_shown() {
-        assert_eq!(visible("a\u{1b}[31m\u{7f}\r\n\tz"), "a␛[31m␡␍\n\tz");
-        assert_eq!(visible("pay\u{202e}cod\u{200b}\u{85}"), "pay⟨U+202E⟩cod⟨U+200B⟩⟨U+0085⟩");
+    fn json_is_shown_in_lines_and_keeps_its_form() {
+        let pretty = |text: &str| Payload::pretty(text.as_bytes()).map(|payload| payload.text);
+        let text = r#"{"a":1.50,"b":[ ],"c":{"d":"x{,\"\\","e":[1e3,null]}}"#;
+        let wanted = "{\n  \"a\": 1.50,\n  \"b\": [],\n  \"c\": {\n    \"d\": \"x{,\\\"\\\\\",\n    \"e\": [\n      1e3,\n      null\n    ]\n  }\n}";
+        assert_eq!(pretty(text).as_deref(), Some(wanted));
+        assert_eq!(pretty("[[[]]]").as_deref(), Some("[\n  [\n    []\n  ]\n]"));
+        assert_eq!(pretty("{\"a\":"), None);
+        assert_eq!(pretty("<p>"), None);
     }
 
     #[test]
-    fn what_is_huge_is_cut_and_that_is_said() {
-        let small = Payload::exact("é".as_bytes());
-        assert_eq!((&*small.text, small.cut), ("é", None));
-        let huge = Payload::exact("é".repeat(SHOWN).as_bytes());
-        assert_eq!((huge.text.len(), huge.cut), (SHOWN, Some("256.0 KiB".to_owned())));
+    fn what_is_huge_is_cut_and_says_so() {
+        let huge = vec![b'x'; MOST + 2_048];
+        let shown = Payload::new(&huge);
+        assert_eq!((shown.text.len(), shown.cut.as_deref()), (MOST, Some("2.0 KiB")));
+        let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+        let many = format!("[{}0]", format!("{deep},").repeat(500));
+        let shown = Payload::pretty(many.as_bytes()).expect("it is JSON");
+        assert!(shown.cut.is_some() && shown.text.len() < MOST + 512);
+        assert!(Payload::new(b"short").cut.is_none());
     }
 }

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use callboard_domain::access::Scope;
 use callboard_domain::clock::Timestamp;
+use callboard_domain::delivery::LoggedAttempt;
 use callboard_domain::store::{Vitals, WebhookFilter};
 use callboard_domain::webhook::{Status, Subscription, Webhook};
 use callboard_domain::wire::Dialect;
@@ -46,13 +47,16 @@ pub(super) struct Answer {
 
 impl Answer {
     fn of(vitals: &Vitals) -> Option<Self> {
-        let last = vitals.last_attempt.as_ref()?;
+        vitals.last_attempt.as_ref().map(Self::of_attempt)
+    }
+
+    pub(super) fn of_attempt(last: &LoggedAttempt) -> Self {
         let text = match (last.status, last.cause) {
             (Some(status), _) => format!("{status} in {}", short(last.duration)),
             (None, Some(cause)) => words::title(cause).to_owned(),
             (None, None) => last.state.as_str().to_owned(),
         };
-        Some(Self { text, at: Time(last.started_at), is_good: last.cause.is_none() })
+        Self { text, at: Time(last.started_at), is_good: last.cause.is_none() }
     }
 }
 
