@@ -75,7 +75,10 @@ function live() {
     if (fresh.isEqualNode(old)) return;
     const focused = old.contains(document.activeElement) ? document.activeElement : null;
     // Whoever is about to press something in it is not to lose it under the finger.
-    if (focused && ["BUTTON", "INPUT", "SELECT", "TEXTAREA"].includes(focused.tagName)) return;
+    if (focused && ["BUTTON", "INPUT", "SELECT", "TEXTAREA"].includes(focused.tagName)) {
+      old.addEventListener("focusout", () => setTimeout(() => put(id, html)), {once: true});
+      return;
+    }
     const place = focused ? all("a, summary, [tabindex]", old).indexOf(focused) : -1;
     for (const open of all("details[open]", old)) {
       const other = all("details", fresh)[all("details", old).indexOf(open)];

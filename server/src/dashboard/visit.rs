@@ -120,6 +120,12 @@ impl Facts {
         hex(&digest(&format!("form of {}", self.form_secret)))
     }
 
+    /// Whether the session has not ended meanwhile: for answers that go on.
+    pub(super) async fn goes_on(&self) -> Result<bool, Problem> {
+        let Some(session) = &self.session else { return Ok(false) };
+        Ok(session_of(&self.state, session.token.clone()).await?.is_some())
+    }
+
     /// Where the pages of a tenant are.
     pub(super) fn base_of(&self, tenant: &Tenant) -> String {
         format!("{}/t/{}", self.root, tenant.id)
@@ -186,7 +192,14 @@ pub(super) fn operator_digest(state: &State, session: &str) -> [u8; 32] {
 
 /// The session that a request brings, if it has not ended.
 async fn session(state: &State, headers: &HeaderMap, links: &Links) -> Result<Option<Session>, Problem> {
-    let Some(token) = cookies::read(headers, links, cookies::SESSION) else { return Ok(None) };
+    match cookies::read(headers, links, cookies::SESSION) {
+        Some(token) => session_of(state, token).await,
+        None => Ok(None),
+    }
+}
+
+/// The session that this token is of, if it has not ended.
+async fn session_of(state: &State, token: String) -> Result<Option<Session>, Problem> {
     let inner = &state.inner;
     let now = inner.clock.now();
     if token.starts_with(OPERATOR_PREFIX) {

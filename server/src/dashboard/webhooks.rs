@@ -1,6 +1,7 @@
 //! The webhooks of a tenant: whom is told, of what, and how that goes.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use axum::response::Response;
 use callboard_domain::access::Scope;
 use callboard_domain::clock::Timestamp;
@@ -12,18 +13,23 @@ use callboard_domain::wire::Dialect;
 use super::chart::{Sparkline, hours, hours_ago};
 use super::frame::{Frame, Section, page};
 use super::list::{Pager, Query, curl};
+use super::live;
 use super::mark::{Badge, Time, short};
 use super::note::Note;
 use super::visit::{Entered, Visit};
+use super::webhook::Place;
 use super::words;
 use crate::api::auth::{ReadWebhooks, WriteWebhooks};
 use crate::api::problem::Problem;
 
 /// Hours that the small charts show.
-const HOURS: u64 = 24;
+pub(super) const HOURS: u64 = 24;
 
 /// A webhook in the list.
-struct Row {
+#[derive(Template)]
+#[template(path = "webhooks_row.html")]
+pub(super) struct Row {
+    place: Place,
     id: String,
     name: String,
     url: String,
@@ -37,6 +43,8 @@ struct Row {
     is_active: bool,
     is_paused: bool,
 }
+
+impl HtmlSafe for Row {}
 
 /// What the last attempt came to.
 pub(super) struct Answer {
@@ -60,6 +68,25 @@ impl Answer {
     }
 }
 
+impl Row {
+    pub(super) fn new(place: &Place, webhook: &Webhook, vitals: &Vitals, now: Timestamp) -> Self {
+        Self {
+            place: place.clone(),
+            id: webhook.id.to_string(),
+            name: webhook.settings.name.clone(),
+            url: webhook.settings.url.clone(),
+            dialect: webhook.settings.subscription.dialect().as_str(),
+            hears: hears(webhook),
+            badge: Badge::from(webhook),
+            why: why(webhook, now),
+            spark: Sparkline(hours(&vitals.buckets, now, HOURS.cast_signed())),
+            answer: Answer::of(vitals),
+            is_active: webhook.status == Status::Active,
+            is_paused: webhook.status == Status::Paused,
+        }
+    }
+}
+
 /// What a webhook was just given that its page shows once.
 struct Made {
     id: String,
@@ -72,6 +99,7 @@ struct Made {
 #[template(path = "webhooks.html")]
 struct WebhooksPage {
     frame: Frame,
+    live: String,
     rows: Vec<Row>,
     search: String,
     status: String,
@@ -117,7 +145,7 @@ pub(super) fn why(webhook: &Webhook, now: Timestamp) -> Option<String> {
     }
 }
 
-fn filter(query: &Query) -> Result<WebhookFilter, Problem> {
+pub(super) fn filter(query: &Query) -> Result<WebhookFilter, Problem> {
     let (status, failing) = match query.get("status") {
         None => (None, false),
         Some("failing") => (None, true),
@@ -141,10 +169,17 @@ pub(super) async fn show(
     let listed = access.store().find_webhooks(access.tenant.key, filter(&query)?, query.page()?).await?;
     let keys = listed.items.iter().map(|webhook| webhook.key).collect();
     let vitals = access.store().vitals(keys, hours_ago(now, HOURS)).await?;
-    let rows = listed.items.iter().zip(&vitals).map(|(webhook, vitals)| row(webhook, vitals, now)).collect();
+    let place = Place::new(&visit, &access, &visit.here);
+    let rows = listed.items.iter().zip(&vitals);
+    let rows = rows.map(|(webhook, vitals)| Row::new(&place, webhook, vitals, now)).collect();
+    let shown = listed.items.iter().map(|own| own.key.0.to_string()).collect::<Vec<_>>().join(",");
+    let mut followed = vec![("page", "webhooks"), ("at", &*visit.here), ("rows", &*shown)];
+    let chosen = ["search", "status", "dialect", "cursor"];
+    followed.extend(chosen.iter().filter_map(|name| Some((*name, query.get(name)?))));
     let parameters = ["search", "status", "dialect"].map(|name| (name, query.get(name)));
     let template = WebhooksPage {
         frame: Frame::new(&visit, Section::Webhooks, "Webhooks"),
+        live: live::address(&place.base, &followed),
         rows,
         search: query.text("search").to_owned(),
         status: query.text("status").to_owned(),
@@ -156,22 +191,6 @@ pub(super) async fn show(
         made: made(&visit).await?,
     };
     page(&template)
-}
-
-fn row(webhook: &Webhook, vitals: &Vitals, now: Timestamp) -> Row {
-    Row {
-        id: webhook.id.to_string(),
-        name: webhook.settings.name.clone(),
-        url: webhook.settings.url.clone(),
-        dialect: webhook.settings.subscription.dialect().as_str(),
-        hears: hears(webhook),
-        badge: Badge::from(webhook),
-        why: why(webhook, now),
-        spark: Sparkline(hours(&vitals.buckets, now, HOURS.cast_signed())),
-        answer: Answer::of(vitals),
-        is_active: webhook.status == Status::Active,
-        is_paused: webhook.status == Status::Paused,
-    }
 }
 
 /// How long after its making a webhook's secret may be shown as a new one.

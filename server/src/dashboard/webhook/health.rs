@@ -71,7 +71,7 @@ pub(super) async fn show(
         frame: Frame::new(&visit, Section::Webhooks, format!("Health of {}", webhook.settings.name)),
         about: About::new(&visit, &access, &webhook, Tab::Health).await?,
         queued: format!("{}{capped}", grouped(stats.queued)),
-        oldest: stats.oldest_queued_at.map_or_else(|| "nothing waits".to_owned(), |at| distance(at, now)),
+        oldest: stats.oldest_queued_at.map_or_else(|| "–".to_owned(), |at| distance(at, now)),
         spans: SPANS.map(|(count, name, title)| span(&stats, now, count, (name, title))).into(),
         lane: standing.map(|standing| lane(standing, webhook.settings.max_in_flight)),
         curl: curl(&visit, "GET", &format!("/v1/webhooks/{id}/stats"), &[("hours", Some("168"))]),
