@@ -51,9 +51,11 @@ impl fmt::Display for Phases {
         }
         let (mut drawn, mut from) = (String::new(), 0);
         for (class, _, micros) in self.parts() {
+            if micros == 0 {
+                continue;
+            }
             // What happened at all is seen.
-            let width = micros.saturating_mul(WIDTH) / self.longest.max(1);
-            let width = if micros > 0 { width.max(3) } else { 0 };
+            let width = (micros.saturating_mul(WIDTH) / self.longest.max(1)).max(3);
             let _ = write!(
                 drawn,
                 "<rect class=\"{class}\" x=\"{from}\" y=\"0\" width=\"{width}\" height=\"10\"/>"
@@ -112,8 +114,16 @@ impl Timeline {
         let earlier = attempts.len().saturating_sub(MOST);
         let shown = attempts.get(earlier..).unwrap_or(attempts);
         let longest = shown.iter().map(|attempt| total(&attempt.detail.timings)).max().unwrap_or(0);
+        let mut rows: Vec<Row> = shown.iter().map(|attempt| row(attempt, longest)).collect();
+        // What to do about it is said once, where it went wrong so last.
+        let later = shown.iter().skip(1);
+        for ((row, attempt), later) in rows.iter_mut().zip(shown).zip(later) {
+            if attempt.cause == later.cause {
+                row.advice = None;
+            }
+        }
         Self {
-            rows: shown.iter().map(|attempt| row(attempt, longest)).collect(),
+            rows,
             earlier: (earlier > 0)
                 .then(|| counted(earlier as u64, "earlier attempt is", "earlier attempts are")),
         }
@@ -126,6 +136,11 @@ const fn total(timings: &Timings) -> u64 {
         .saturating_add(timings.connect_us)
         .saturating_add(timings.tls_us)
         .saturating_add(timings.exchange_us)
+}
+
+/// What a message says that the title does not.
+fn beyond<'a>(title: &str, message: &'a str) -> &'a str {
+    message.strip_prefix(title).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message)
 }
 
 fn row(attempt: &LoggedAttempt, longest: u64) -> Row {
@@ -143,12 +158,12 @@ fn row(attempt: &LoggedAttempt, longest: u64) -> Row {
     Row {
         number: attempt.number,
         badge: Badge::from(attempt.state),
-        title,
         at: Time(attempt.started_at),
         took: attempt.was_made().then(|| short(attempt.duration)),
         peer: detail.peer.clone(),
-        message: (!detail.message.is_empty()).then(|| visible(&detail.message)),
+        message: (!detail.message.is_empty()).then(|| visible(beyond(&title, &detail.message))),
         advice: attempt.cause.map(words::advice),
+        title,
         phases: Phases { timings: detail.timings, longest },
         answered,
     }

@@ -118,7 +118,11 @@ async fn last_failure(
 }
 
 /// Why an attempt failed, in a sentence's worth of words.
-pub(in crate::dashboard) fn failure(attempt: &LoggedAttempt) -> String {
-    let reason = words::reason(attempt.cause, attempt.status);
-    if attempt.detail.message.is_empty() { reason } else { format!("{reason}: {}", attempt.detail.message) }
+fn failure(attempt: &LoggedAttempt) -> String {
+    let (reason, message) = (words::reason(attempt.cause, attempt.status), &attempt.detail.message);
+    match message {
+        message if message.is_empty() => reason,
+        message if message.starts_with(&reason) => message.clone(),
+        message => format!("{reason}: {message}"),
+    }
 }

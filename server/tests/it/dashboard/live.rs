@@ -119,7 +119,7 @@ fn nobody_hears_what_they_may_not_see_or_goes_on_after_their_session() {
 
 #[test]
 fn so_many_pages_are_live_at_a_time_and_places_come_back() {
-    let house = Harness::configured(|settings| settings.limits.max_connections_per_address = 1_000);
+    let mut house = Harness::configured(|settings| settings.limits.max_connections_per_address = 1_000);
     let owner = house.client("acme", &SCOPES);
     let id = webhook(&owner, "https://partner.example/", &json!({}));
     let visitor = operator(&house);
@@ -130,7 +130,7 @@ fn so_many_pages_are_live_at_a_time_and_places_come_back() {
     listeners.pop();
     house.until("a place is free", || (visitor.caller().open(&path).status() == 200).then_some(()));
     // The program stops although pages listen.
-    drop(house);
+    house.pause();
     for listener in &mut listeners {
         while listener.next().is_some() {}
     }

@@ -1,5 +1,7 @@
 //! The pages of a webhook and of its invocations.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{guest, operator, page, webhook};
@@ -26,10 +28,8 @@ fn the_log_tells_what_came_of_each_invocation_and_is_filtered_by_the_address() {
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/webhooks/{id}");
     let all = visitor.page(&at);
-    for part in ["Box office", "Invocation log", &good, &bad, "answered", "Retry all failed invocations (1)"]
-    {
-        let found = all.contains(part) || part == "answered";
-        assert!(found, "{part}: {all}");
+    for part in ["Box office", "Invocation log", "500 in", "Retry all failed invocations (1)"] {
+        assert!(all.contains(part), "{part}: {all}");
     }
     let row = |key: &str| format!("id=\"row-{key}\"");
     for (query, shows_good, shows_bad) in [
@@ -67,15 +67,18 @@ fn an_invocation_shows_its_attempts_the_answer_and_exactly_what_was_sent() {
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/deliveries/{key}");
     let shown = visitor.page(&at);
-    assert!(shown.contains("answered 418") && shown.contains("x-why: &lt;i&gt;tea&lt;/i&gt;"), "{shown}");
+    assert!(shown.contains("answered 418") && shown.contains("x-why: &#60;i&#62;tea&#60;/i&#62;"), "{shown}");
     assert!(shown.contains(&format!("webhook-id: {}", sent.header("webhook-id"))), "{shown}");
     assert!(
         shown.contains(sent.header("webhook-signature")),
         "rendered for the time of the attempt: {shown}"
     );
-    assert!(shown.contains("&lt;/pre&gt;&lt;b&gt;bold&lt;/b&gt;") && !shown.contains("</pre><b>"), "{shown}");
+    assert!(
+        shown.contains("&#60;/pre&#62;&#60;b&#62;bold&#60;/b&#62;") && !shown.contains("</pre><b>"),
+        "{shown}"
+    );
     assert!(shown.contains("authorization: ********") && !shown.contains("very-secret"), "{shown}");
-    assert!(shown.contains("of</span> <bdi>&lt;9917&gt;</bdi>"), "{shown}");
+    assert!(shown.contains("of</span> <bdi>&#60;9917&#62;</bdi>"), "{shown}");
     let body = visitor.get(&format!("{at}/body"));
     assert_eq!((body.status, &body.body), (200, &sent.body));
     assert_eq!(body.header("content-type"), "application/octet-stream");
@@ -162,10 +165,7 @@ fn forms_of_others_and_visitors_without_the_scope_change_nothing() {
         assert_eq!(stranger.get(&within).status, 404, "{path} of another tenant");
     }
     let shown = reader.page(&at);
-    assert!(
-        !shown.contains("<script>alert") && shown.contains("&#60;script&#62;")
-            || shown.contains("&lt;script&gt;")
-    );
+    assert!(shown.contains("&#60;script&#62;alert(1)") && !shown.contains("<script>alert"), "{shown}");
     assert!(!shown.contains("/pause\"") && !shown.contains("/delete\""), "{shown}");
     assert_eq!(owner.get(&format!("/v1/webhooks/{id}")).is(200), before);
     assert!(receiver.unexpected().is_empty());
@@ -178,7 +178,7 @@ fn forms_of_others_and_visitors_without_the_scope_change_nothing() {
 
 #[test]
 fn a_secret_is_shown_when_it_is_asked_for_and_the_audit_log_notes_it() {
-    let house = Harness::start();
+    let house = Harness::at_rest();
     let owner = house.client("acme", &SCOPES);
     let made = owner.make_webhook("https://partner.example/", &json!({"events": ["*"]}));
     let (id, secret) = (text(&made["id"]), text(&made["secret"]));
@@ -196,8 +196,12 @@ fn a_secret_is_shown_when_it_is_asked_for_and_the_audit_log_notes_it() {
     assert_eq!(noted("webhook.secret_rotated"), 0);
     assert_eq!(rotate("3600").status, 303);
     let shown = visitor.page(&at);
-    assert!(shown.contains("An old secret signs too for 59 min") || shown.contains("for 1 h"), "{shown}");
-    assert!(!page(&visitor.send(&at, &at, "")).contains(&format!("<code class=\"value\">{secret}x")));
+    assert!(shown.contains("An old secret signs too for 1 h") && !shown.contains(secret), "{shown}");
+    let both = page(&visitor.send(&at, &at, ""));
+    let values = both.matches("<code class=\"value\">whsec_").count();
+    assert!(both.contains(secret) && values == 2, "{both}");
+    house.advance(Duration::from_mins(59));
+    assert!(visitor.page(&at).contains("An old secret signs too for 1 min"));
     assert_eq!(rotate("0").status, 303);
     assert!(!visitor.page(&at).contains("An old secret"), "none signs any more");
 }
@@ -215,9 +219,10 @@ fn a_webhook_is_deleted_by_typing_its_name_and_its_log_stays() {
     let ask = format!("{at}/delete");
     let wrong = visitor.send(&ask, &ask, "confirm=box+%3Coffice");
     assert_eq!(wrong.status, 422);
+    let shown = page(&wrong);
     assert!(
-        page(&wrong).contains("That is not its name.") && page(&wrong).contains("box &#60;office")
-            || page(&wrong).contains("box &lt;office")
+        shown.contains("That is not its name.") && shown.contains("value=\"box &#60;office\""),
+        "{shown}"
     );
     owner.get(&format!("/v1/webhooks/{id}")).is(200);
     let done = visitor.send(&ask, &ask, "confirm=Box+office");
