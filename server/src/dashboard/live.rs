@@ -6,6 +6,7 @@
 //! `calm`, that nothing has changed for a while.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +150,7 @@ impl Told {
             self.newer = look.newer;
             let more = if look.newer >= super::list::LIMIT { " or more" } else { "" };
             let data = json!({"new": look.newer, "text": format!("{}{more} new", look.newer)});
-            out.push_str(&format!("event: new\ndata: {data}\n\n"));
+            let _ = write!(out, "event: new\ndata: {data}\n\n");
         }
         out
     }

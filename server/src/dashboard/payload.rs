@@ -1,6 +1,8 @@
 //! What others wrote, as a page can show it: cut where it is huge, and with nothing in
 //! it that hides or turns around what it says.
 
+use std::fmt::Write as _;
+
 use serde::de::IgnoredAny;
 
 use super::mark::bytes;
@@ -90,7 +92,9 @@ pub(super) fn visible(text: &str) -> String {
             | '\u{2029}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(own))),
+            | '\u{feff}' => {
+                let _ = write!(out, "⟨U+{:04X}⟩", u32::from(own));
+            }
             _ => out.push(own),
         }
     }

@@ -10,6 +10,7 @@ use callboard_domain::store::Store;
 use callboard_domain::webhook::{Status, Webhook};
 
 use super::mark::{Badge, grouped};
+use super::note::Note;
 use super::visit::Visit;
 use super::webhooks::hears;
 use super::{invocation, live, webhook_form};
@@ -193,6 +194,8 @@ struct About {
     tabs: Vec<TabLink>,
     /// Where the page hears what changes.
     live: String,
+    /// The invocation of the ping that was just sent.
+    pinged: Option<String>,
 }
 
 impl About {
@@ -219,6 +222,10 @@ impl About {
             jobs: Jobs::new(store, &place, webhook).await?,
             tabs: Tab::ALL.into_iter().filter(|own| shown || *own == Tab::Log).map(link).collect(),
             live: live::address(&place.base, &live),
+            pinged: match visit.note {
+                Some(Note::Pinged(key)) => Some(key.to_string()),
+                _ => None,
+            },
         })
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::dashboard) struct Banners {
     failing: Option<Time>,
     why: Option<String>,
     /// Why it is disabled.
-    disabled: Option<Option<String>>,
+    disabled: Option<String>,
     /// How many wait until it is resumed.
     paused: Option<String>,
 }
@@ -64,7 +64,10 @@ impl Banners {
             return Ok(banners);
         }
         match webhook.status {
-            Status::Disabled => banners.disabled = Some(webhook.disabled_reason.clone()),
+            Status::Disabled => {
+                let by_hand = || "That was done by hand.".to_owned();
+                banners.disabled = Some(webhook.disabled_reason.clone().unwrap_or_else(by_hand));
+            }
             Status::Paused => {
                 let queued = store.webhook_stats(webhook.key, now).await?.queued;
                 let more = if queued >= QUEUED_COUNTED { " or more" } else { "" };

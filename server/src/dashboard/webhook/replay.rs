@@ -47,9 +47,12 @@ struct ReplayPage {
 
 impl ReplayPage {
     fn new(visit: &Visit, webhook: &Webhook, fields: Fields) -> Self {
-        let chosen = |state: State| match fields.has("token") {
-            true => fields.all("state").any(|word| word == state.as_str()),
-            false => USUAL.contains(&state),
+        let chosen = |state: State| {
+            if fields.has("token") {
+                fields.all("state").any(|word| word == state.as_str())
+            } else {
+                USUAL.contains(&state)
+            }
         };
         let states = Selection::STATES.map(|state| Choice {
             name: state.as_str(),

@@ -297,3 +297,73 @@ fn settings_are_said_in_words_and_secrets_are_masked() {
     let reader = guest(&house, "acme", &["read:webhooks"]).page(&at);
     assert!(!reader.contains("webhook.created"), "the audit log is for those who may manage: {reader}");
 }
+
+#[test]
+fn a_receiver_that_is_left_alone_is_said_to_be_and_what_failed_is_retried_at_once() {
+    let house = Harness::at_rest();
+    let owner = house.client("acme", &SCOPES);
+    let receiver = house.receiver();
+    receiver.otherwise(Reply::status(500));
+    let id = webhook(&owner, &receiver.url("/in"), &json!({}));
+    let fail = |subject: u32| {
+        let key = owner.publish(&event("order.paid", &subject.to_string()));
+        house.delivery(&owner, &key, "failed");
+    };
+    (1..=20).for_each(fail);
+    let visitor = operator(&house);
+    let at = format!("/dashboard/t/acme/webhooks/{id}");
+    assert!(!visitor.page(&at).contains("The receiver is left alone"));
+    house.advance(Duration::from_secs(11));
+    fail(21);
+    let shown = visitor.page(&at);
+    for part in [
+        "<strong>The receiver is left alone</strong> since",
+        "after 21 attempts in a row failed",
+        "The last attempt: <bdi>answered 500: the receiver failed</bdi>",
+        "Next attempt, to see whether it is back: <time datetime=\"2026-11-21T19:00:16.000Z\"",
+        "Retry all failed invocations (21)",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let health = visitor.page(&format!("{at}/health"));
+    assert!(health.contains("is left alone until"), "{health}");
+    let started = visitor.send(&at, &format!("{at}/retry-failed"), "");
+    assert_eq!((started.status, started.header("location")), (303, &*at));
+    house.until("the job is over", || {
+        let shown = visitor.page(&at);
+        (shown.contains("Retry what has failed") && shown.contains("21 invocations, ended")).then_some(())
+    });
+    assert!(!visitor.page(&at).contains("Retry all failed"), "none is failed any more");
+    let stopped = visitor.send(&at, "/dashboard/t/acme/jobs/job_99/stop", "");
+    assert_eq!(stopped.status, 404);
+}
+
+#[test]
+fn a_ping_leads_to_its_invocation_and_a_job_is_stopped() {
+    let house = Harness::at_rest();
+    let owner = house.client("acme", &SCOPES);
+    let receiver = house.receiver();
+    let id = webhook(&owner, &receiver.url("/in"), &json!({}));
+    for subject in ["1", "2", "3"] {
+        let key = owner.publish(&event("order.paid", subject));
+        house.delivery(&owner, &key, "delivered");
+    }
+    let visitor = operator(&house);
+    let at = format!("/dashboard/t/acme/webhooks/{id}");
+    let pinged = visitor.send(&at, &format!("{at}/ping"), "");
+    let note = pinged.header("set-cookie").split(';').next().expect("a note").to_owned();
+    let key = note.rsplit('.').next().expect("an id").to_owned();
+    let shown = page(&visitor.with_cookie(&note).get(&at));
+    assert!(shown.contains("A ping is on its way.") && shown.contains("See the invocation"), "{shown}");
+    assert!(shown.contains(&format!("href=\"/dashboard/t/acme/deliveries/{key}\"")), "{shown}");
+    let slow = json!({"since": "2026-11-21T00:00:00Z", "type": "order.paid", "rate_per_second": 0.01});
+    let job = text(&owner.post(&format!("/v1/webhooks/{id}/replay"), &slow).is(202)["id"]).to_owned();
+    house.until("the job is under way", || {
+        let shown = visitor.page(&at);
+        (shown.contains("<progress") && shown.contains("1 of 3 invocations")).then_some(())
+    });
+    let stopped = visitor.send(&at, &format!("/dashboard/t/acme/jobs/{job}/stop"), &format!("next={at}"));
+    assert_eq!((stopped.status, stopped.header("location")), (303, &*at));
+    let shown = visitor.page(&at);
+    assert!(!shown.contains("<progress") && shown.contains("stopped"), "{shown}");
+}
