@@ -13,9 +13,11 @@ mod audit;
 mod catalogue;
 mod events;
 mod failed;
+mod live;
 mod routes;
 mod sign_in;
 mod system;
+mod webhook;
 
 /// Somebody with a browser.
 #[derive(Clone)]
@@ -41,6 +43,12 @@ impl Visitor {
         Self { caller, token }
     }
 
+    /// The same, with another cookie too.
+    pub(crate) fn with_cookie(&self, cookie: &str) -> Self {
+        let own = self.caller.header("cookie");
+        Self { caller: self.caller.with("cookie", &format!("{own}; {cookie}")), token: self.token.clone() }
+    }
+
     /// The same, talking to a program that was started anew.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         Self { caller: self.caller.clone().at(address), token: self.token.clone() }
@@ -54,6 +62,16 @@ impl Visitor {
     /// The same without what forms have to bring.
     pub(crate) fn without_token(&self) -> Self {
         Self { caller: self.caller.clone(), token: String::new() }
+    }
+
+    /// What forms of theirs have to bring.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Sends a form of a page whose other fields are written already.
+    pub(crate) fn submit(&self, path: &str, fields: &str) -> Answer {
+        self.caller.form(path, &format!("token={}&{fields}", self.token))
     }
 
     pub(crate) fn caller(&self) -> &Caller {
@@ -144,4 +162,13 @@ pub(crate) fn between<'a>(page: &'a str, start: &str, end: &str) -> &'a str {
 pub(crate) fn copied(page: &str, label: &str) -> String {
     let rest = between(page, &format!("<span class=\"label\">{label}</span>"), "</div>");
     between(rest, "data-copy=\"", "\"").replace("&#39;", "'")
+}
+
+/// Makes a webhook that hears everything and is tried once.
+pub(crate) fn webhook(owner: &Caller, url: &str, more: &Value) -> String {
+    let mut settings = json!({"events": ["*"], "retry": {"schedule_seconds": []}});
+    for (name, value) in more.as_object().into_iter().flatten() {
+        settings[name] = value.clone();
+    }
+    text(&owner.make_webhook(url, &settings)["id"]).to_owned()
 }

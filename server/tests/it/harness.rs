@@ -314,6 +314,11 @@ impl Caller {
         other
     }
 
+    /// What it sends in this header; empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     /// The same, talking to another address.
     pub(crate) fn at(mut self, address: SocketAddr) -> Self {
         self.address = address;

@@ -113,7 +113,7 @@ fn nobody_hears_what_they_may_not_see_or_goes_on_after_their_session() {
     assert_eq!(visitor.get(&wrong).status, 400);
     let mut listener = visitor.caller().listen(&path);
     until_shown(&mut listener, "head", "active");
-    assert_eq!(visitor.send(&at, "/dashboard/sign-out", "").status, 303);
+    assert_eq!(visitor.submit("/dashboard/sign-out", "").status, 303);
     while listener.next().is_some() {}
 }
 
@@ -126,7 +126,7 @@ fn so_many_pages_are_live_at_a_time_and_places_come_back() {
     let path = live(&visitor.page(&format!("/dashboard/t/acme/webhooks/{id}/settings")));
     let mut listeners: Vec<Listener> = (0..64).map(|_| visitor.caller().listen(&path)).collect();
     let refused = visitor.get(&path);
-    assert_eq!(refused.status, 503, "{}", super::page(&refused));
+    assert_eq!(refused.status, 503, "{}", super::said(&refused));
     listeners.pop();
     house.until("a place is free", || (visitor.caller().open(&path).status() == 200).then_some(()));
     // The program stops although pages listen.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{guest, operator, page, webhook};
+use super::{guest, operator, said, webhook};
 use crate::harness::{Harness, SCOPES, text};
 use crate::receiver::Reply;
 
@@ -102,7 +102,7 @@ fn buttons_do_what_they_say_and_lead_back() {
     let id = webhook(&owner, &receiver.url("/in"), &json!({}));
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/webhooks/{id}");
-    let press = |path: &str| visitor.send(&at, &format!("{at}{path}"), &format!("next={at}?state="));
+    let press = |path: &str| visitor.submit(&format!("{at}{path}"), &format!("next={at}?state="));
     let status = || text(&owner.get(&format!("/v1/webhooks/{id}")).is(200)["status"]).to_owned();
     for (path, wanted) in
         [("/pause", "paused"), ("/resume", "active"), ("/disable", "disabled"), ("/enable", "active")]
@@ -113,9 +113,9 @@ fn buttons_do_what_they_say_and_lead_back() {
     }
     press("/disable");
     let refused = press("/ping");
-    assert_eq!(refused.status, 409, "{}", page(&refused));
+    assert_eq!(refused.status, 409, "{}", said(&refused));
     assert!(
-        page(&refused).contains("enable it first") && visitor.page(&at).contains("That was done by hand")
+        said(&refused).contains("enable it first") && visitor.page(&at).contains("That was done by hand")
     );
     press("/enable");
     assert_eq!(press("/ping").status, 303);
@@ -126,12 +126,12 @@ fn buttons_do_what_they_say_and_lead_back() {
     assert!(shown.contains("This webhook is paused.") && shown.contains("1 invocation now"), "{shown}");
     let of = format!("/dashboard/t/acme/deliveries/{key}");
     assert!(visitor.page(&of).contains("it waits until that is resumed"));
-    let stopped = visitor.send(&of, &format!("{of}/cancel"), "next=https://evil.example/");
+    let stopped = visitor.submit(&format!("{of}/cancel"), "next=https://evil.example/");
     assert_eq!((stopped.status, stopped.header("location")), (303, &*of), "leads nowhere else");
     house.delivery(&owner, &key, "cancelled");
-    assert_eq!(visitor.send(&of, &format!("{of}/cancel"), "").status, 409);
+    assert_eq!(visitor.submit(&format!("{of}/cancel"), "").status, 409);
     press("/resume");
-    assert_eq!(visitor.send(&of, &format!("{of}/retry"), "").status, 303);
+    assert_eq!(visitor.submit(&format!("{of}/retry"), "").status, 303);
     house.delivery(&owner, &key, "delivered");
 }
 
@@ -143,13 +143,13 @@ fn forms_of_others_and_visitors_without_the_scope_change_nothing() {
     let id = webhook(&owner, &receiver.url("/in"), &json!({"name": HOSTILE}));
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/webhooks/{id}");
-    let token = visitor.token(&at);
+    let token = visitor.token();
     let posts =
         ["/pause", "/disable", "/ping", "/retry-failed", "/secret", "/secret/rotate", "/delete", "/replay"];
     let before = owner.get(&format!("/v1/webhooks/{id}")).is(200);
     let reader = guest(&house, "acme", &["read:webhooks"]);
     let stranger = guest(&house, "other", &["read:webhooks", "write:webhooks", "read:events"]);
-    let own = reader.token(&at);
+    let own = reader.token();
     for path in posts {
         let to = format!("{at}{path}");
         assert_eq!(visitor.caller().form(&to, "").status, 403, "{path} without a token");
@@ -157,7 +157,7 @@ fn forms_of_others_and_visitors_without_the_scope_change_nothing() {
         assert_eq!(from_afar.form(&to, &format!("token={token}")).status, 403, "{path} from elsewhere");
         let refused = reader.caller().form(&to, &format!("token={own}&overlap=0&confirm=x"));
         assert_eq!(refused.status, 403, "{path} without the scope");
-        assert!(page(&refused).contains("write:webhooks"), "{path}: {}", page(&refused));
+        assert!(said(&refused).contains("write:webhooks"), "{path}: {}", said(&refused));
     }
     for path in ["", "/health", "/settings", "/secret", "/edit", "/delete", "/replay"] {
         assert_eq!(stranger.get(&format!("{at}{path}")).status, 404, "{path} of another tenant");
@@ -173,7 +173,7 @@ fn forms_of_others_and_visitors_without_the_scope_change_nothing() {
     let publisher = guest(&house, "acme", &["read:events"]);
     let refused = publisher.get(&at);
     assert_eq!(refused.status, 403);
-    assert!(page(&refused).contains("read:webhooks"), "{}", page(&refused));
+    assert!(said(&refused).contains("read:webhooks"), "{}", said(&refused));
 }
 
 #[test]
@@ -187,17 +187,17 @@ fn a_secret_is_shown_when_it_is_asked_for_and_the_audit_log_notes_it() {
     assert!(!visitor.page(&at).contains(secret));
     let noted = |action: &str| owner.all(&format!("/v1/audit?action={action}"), 50).len();
     assert_eq!(noted("webhook.secret_shown"), 0);
-    let shown = visitor.send(&at, &at, "");
+    let shown = visitor.submit(&at, "");
     assert_eq!((shown.status, shown.header("cache-control")), (200, "no-store"));
-    assert!(page(&shown).contains(secret));
+    assert!(said(&shown).contains(secret));
     assert_eq!(noted("webhook.secret_shown"), 1);
-    let rotate = |overlap: &str| visitor.send(&at, &format!("{at}/rotate"), &format!("overlap={overlap}"));
+    let rotate = |overlap: &str| visitor.submit(&format!("{at}/rotate"), &format!("overlap={overlap}"));
     assert_eq!((rotate("5").status, rotate("").status), (400, 400));
     assert_eq!(noted("webhook.secret_rotated"), 0);
     assert_eq!(rotate("3600").status, 303);
     let shown = visitor.page(&at);
     assert!(shown.contains("An old secret signs too for 1 h") && !shown.contains(secret), "{shown}");
-    let both = page(&visitor.send(&at, &at, ""));
+    let both = said(&visitor.submit(&at, ""));
     let values = both.matches("<code class=\"value\">whsec_").count();
     assert!(both.contains(secret) && values == 2, "{both}");
     house.advance(Duration::from_mins(59));
@@ -217,15 +217,15 @@ fn a_webhook_is_deleted_by_typing_its_name_and_its_log_stays() {
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/webhooks/{id}");
     let ask = format!("{at}/delete");
-    let wrong = visitor.send(&ask, &ask, "confirm=box+%3Coffice");
+    let wrong = visitor.submit(&ask, "confirm=box+%3Coffice");
     assert_eq!(wrong.status, 422);
-    let shown = page(&wrong);
+    let shown = said(&wrong);
     assert!(
         shown.contains("That is not its name.") && shown.contains("value=\"box &#60;office\""),
         "{shown}"
     );
     owner.get(&format!("/v1/webhooks/{id}")).is(200);
-    let done = visitor.send(&ask, &ask, "confirm=Box+office");
+    let done = visitor.submit(&ask, "confirm=Box+office");
     assert_eq!((done.status, done.header("location")), (303, "/dashboard/t/acme/webhooks"));
     owner.get(&format!("/v1/webhooks/{id}")).problem(404, "not-found");
     let shown = visitor.page(&at);
@@ -246,27 +246,27 @@ fn a_replay_is_counted_before_it_is_started_and_faults_stand_beside_their_fields
     }
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/webhooks/{id}/replay");
-    let send = |fields: &str| visitor.send(&at, &at, fields);
+    let send = |fields: &str| visitor.submit(&at, fields);
     let counted = send("since=2020-01-01T00:00&what=states&state=delivered&wish=count");
     assert_eq!(counted.status, 200);
-    assert!(page(&counted).contains("<strong>2</strong> would be sent"), "{}", page(&counted));
+    assert!(said(&counted).contains("<strong>2</strong> would be sent"), "{}", said(&counted));
     assert!(owner.all("/v1/jobs", 50).is_empty());
     let wrong =
         send("since=2020-01-01T00:00&until=2019-01-01&what=states&rate=-1&type=order.paid&wish=start");
-    let shown = page(&wrong);
+    let shown = said(&wrong);
     assert_eq!(wrong.status, 422, "{shown}");
     for field in ["until", "state", "rate"] {
         assert!(shown.contains(&format!("id=\"{field}-fault\"")), "{field}: {shown}");
     }
     assert!(shown.contains("value=\"order.paid\"") && owner.all("/v1/jobs", 50).is_empty());
     let started = send("since=2020-01-01&what=states&state=delivered&subject=2&wish=start");
-    assert_eq!(started.status, 303, "{}", page(&started));
+    assert_eq!(started.status, 303, "{}", said(&started));
     house.until("the job is over", || {
         let jobs = owner.all("/v1/jobs", 50);
         (jobs.len() == 1 && jobs[0]["state"] == "finished" && jobs[0]["done"] == 1).then_some(())
     });
     let missing = send("since=2020-01-01&what=missing&wish=count");
-    assert!(page(&missing).contains("<strong>0</strong> would be sent"), "{}", page(&missing));
+    assert!(said(&missing).contains("<strong>0</strong> would be sent"), "{}", said(&missing));
     let log = visitor.page(&format!("/dashboard/t/acme/webhooks/{id}"));
     assert!(log.contains("The last jobs") && log.contains("Replay since 2020-01-01"), "{log}");
 }
@@ -327,14 +327,14 @@ fn a_receiver_that_is_left_alone_is_said_to_be_and_what_failed_is_retried_at_onc
     }
     let health = visitor.page(&format!("{at}/health"));
     assert!(health.contains("is left alone until"), "{health}");
-    let started = visitor.send(&at, &format!("{at}/retry-failed"), "");
+    let started = visitor.submit(&format!("{at}/retry-failed"), "");
     assert_eq!((started.status, started.header("location")), (303, &*at));
     house.until("the job is over", || {
         let shown = visitor.page(&at);
         (shown.contains("Retry what has failed") && shown.contains("21 invocations, ended")).then_some(())
     });
     assert!(!visitor.page(&at).contains("Retry all failed"), "none is failed any more");
-    let stopped = visitor.send(&at, "/dashboard/t/acme/jobs/job_99/stop", "");
+    let stopped = visitor.submit("/dashboard/t/acme/jobs/job_99/stop", "");
     assert_eq!(stopped.status, 404);
 }
 
@@ -350,10 +350,10 @@ fn a_ping_leads_to_its_invocation_and_a_job_is_stopped() {
     }
     let visitor = operator(&house);
     let at = format!("/dashboard/t/acme/webhooks/{id}");
-    let pinged = visitor.send(&at, &format!("{at}/ping"), "");
+    let pinged = visitor.submit(&format!("{at}/ping"), "");
     let note = pinged.header("set-cookie").split(';').next().expect("a note").to_owned();
     let key = note.rsplit('.').next().expect("an id").to_owned();
-    let shown = page(&visitor.with_cookie(&note).get(&at));
+    let shown = said(&visitor.with_cookie(&note).get(&at));
     assert!(shown.contains("A ping is on its way.") && shown.contains("See the invocation"), "{shown}");
     assert!(shown.contains(&format!("href=\"/dashboard/t/acme/deliveries/{key}\"")), "{shown}");
     let slow = json!({"since": "2026-11-21T00:00:00Z", "type": "order.paid", "rate_per_second": 0.01});
@@ -362,7 +362,7 @@ fn a_ping_leads_to_its_invocation_and_a_job_is_stopped() {
         let shown = visitor.page(&at);
         (shown.contains("<progress") && shown.contains("1 of 3 invocations")).then_some(())
     });
-    let stopped = visitor.send(&at, &format!("/dashboard/t/acme/jobs/{job}/stop"), &format!("next={at}"));
+    let stopped = visitor.submit(&format!("/dashboard/t/acme/jobs/{job}/stop"), &format!("next={at}"));
     assert_eq!((stopped.status, stopped.header("location")), (303, &*at));
     let shown = visitor.page(&at);
     assert!(!shown.contains("<progress") && shown.contains("stopped"), "{shown}");
