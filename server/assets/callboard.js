@@ -85,8 +85,20 @@ function live() {
       if (other) other.open = true;
     }
     if (old.classList.contains("at")) fresh.classList.add("at");
+    const below = old.nextElementSibling, before = below?.getBoundingClientRect().top;
     old.replaceWith(fresh);
+    if (below && old.tagName !== "TR") hold(fresh, below, before);
     if (place >= 0) all("a, summary, [tabindex]", fresh)[place]?.focus({preventScroll: true});
+  };
+  // What stands below a part that grows or shrinks is not to move under the reader: room
+  // that is no longer needed is kept, and what is pushed down is followed.
+  const hold = (part, below, before) => {
+    const by = below.getBoundingClientRect().top - before;
+    if (by < 0) part.style.marginBottom = `${-by}px`;
+    // A margin of its own may have been one with its last child's.
+    const left = below.getBoundingClientRect().top - before;
+    if (left < 0) part.style.marginBottom = `${-by - left}px`;
+    if (by > 0 && before < innerHeight) scrollBy({top: by, behavior: "instant"});
   };
   const connect = () => {
     source = new EventSource(path);

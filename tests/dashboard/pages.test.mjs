@@ -107,7 +107,7 @@ describe("every page", () => {
       await page.goto(address);
       const found = await page.$$eval("button, input:not([type=hidden]), select, summary, nav a, .button", own => own
         .map(one => [one, one.getBoundingClientRect()])
-        .filter(([one, box]) => box.width > 0 && !one.classList.contains("hidden") && !one.closest("label.choice, .tick label") && (box.height < 24 || box.width < 24))
+        .filter(([one, box]) => box.width > 0 && !one.classList.contains("hidden") && !one.closest("label") && (box.height < 24 || box.width < 24))
         .map(([one, box]) => `${one.outerHTML.slice(0, 90)} ${Math.round(box.width)}x${Math.round(box.height)}`));
       for (const one of found) small.push(`${name}: ${one}`);
     }

@@ -110,7 +110,7 @@ fn path_of(visit: &Visit, entry: &Entry) -> Option<String> {
     let id = &entry.target_id;
     match &*entry.target_kind {
         "webhook" => base.map(|base| format!("{base}/webhooks/{id}")),
-        "delivery" => base.map(|base| format!("{base}/invocations/{id}")),
+        "delivery" => base.map(|base| format!("{base}/deliveries/{id}")),
         "client" | "portal_link" => base.map(|base| format!("{base}/access")),
         "tenant" => visit.is_operator().then(|| format!("{}/system/tenants/{id}", visit.root)),
         _ => None,

@@ -40,7 +40,7 @@ pub(super) fn set(links: &Links, name: &str, value: &str, seconds: i64) -> Strin
 /// The value that a request brings.
 pub(super) fn read(headers: &HeaderMap, links: &Links, name: &str) -> Option<String> {
     let name = whole_name(links, name);
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned()).filter(|value| !value.is_empty())
 }

@@ -182,7 +182,7 @@ fn said(problem: &Problem) -> (&'static str, &'static str) {
 
 /// A page in the place of an answer that is a problem: the same status, and the
 /// headers that it set.
-pub(super) fn instead(visit: &Visit, problem: &Problem, before: Response) -> Response {
+pub(super) fn instead(visit: &Visit, problem: &Problem, before: &Response) -> Response {
     if problem.status() == StatusCode::UNAUTHORIZED {
         return super::sign_in::asked_for(visit);
     }

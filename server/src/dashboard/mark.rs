@@ -44,12 +44,12 @@ pub(super) fn short(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match micros {
         0 => "0 ms".to_owned(),
-        ..1_000 => format!("{micros} µs"),
-        ..1_000_000 => format!("{} ms", micros / 1_000),
-        ..60_000_000 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        1..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{} ms", micros / 1_000),
+        1_000_000..60_000_000 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
         _ => match seconds {
             ..3_600 => format!("{} min", seconds / 60),
-            ..172_800 => format!("{} h", seconds / 3_600),
+            3_600..172_800 => format!("{} h", seconds / 3_600),
             _ => format!("{} days", seconds / 86_400),
         },
     }
@@ -91,8 +91,8 @@ pub(super) fn bytes(count: u64) -> String {
     let in_units = |unit: u64| format!("{:.1}", count as f64 / unit as f64);
     match count {
         ..1_024 => format!("{count} B"),
-        ..1_048_576 => format!("{} KiB", in_units(1_024)),
-        ..1_073_741_824 => format!("{} MiB", in_units(1_048_576)),
+        1_024..1_048_576 => format!("{} KiB", in_units(1_024)),
+        1_048_576..1_073_741_824 => format!("{} MiB", in_units(1_048_576)),
         _ => format!("{} GiB", in_units(1_073_741_824)),
     }
 }

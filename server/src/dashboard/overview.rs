@@ -55,6 +55,7 @@ struct Failed {
 
 #[derive(Template)]
 #[template(path = "overview.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that the page shows or not")]
 struct OverviewPage {
     frame: Frame,
     figures: Vec<Figure>,

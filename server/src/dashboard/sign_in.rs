@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use callboard_domain::access::{Tenant, digest, random_token};
 use callboard_domain::audit::{Actor, By};
 use callboard_domain::clock::Timestamp;
@@ -55,7 +55,7 @@ pub(super) fn onward<'a>(visit: &Visit, next: &'a str) -> Option<&'a str> {
 fn sign_in_page(visit: &Visit, status: StatusCode, next: &str, fault: Option<String>) -> Response {
     let next = onward(visit, next).unwrap_or_default().to_owned();
     let template = SignInPage { frame: Frame::new(visit, Section::Elsewhere, "Sign in"), next, fault };
-    page_of(status, &template).unwrap_or_else(|problem| problem.into_response())
+    page_of(status, &template).unwrap_or_else(IntoResponse::into_response)
 }
 
 /// The page to sign in, in the place of one that nobody may see who is not.

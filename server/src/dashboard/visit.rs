@@ -248,7 +248,7 @@ pub(super) async fn receive(Shared(state): Shared<State>, mut request: Request, 
     request.extensions_mut().insert(visit.clone());
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = frame::instead(&visit, &problem, response);
+        response = frame::instead(&visit, &problem, &response);
     }
     let is_page = response.status() == StatusCode::OK;
     let mut remember = |name, value: &str, seconds| {

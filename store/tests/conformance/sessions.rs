@@ -24,7 +24,7 @@ impl World {
     }
 
     async fn sign_in_link(&self, token: &str, ends: i64) {
-        self.store.create_sign_in_link(digest(token), at(ends)).await.expect("a link");
+        self.store.create_sign_in_link(digest(token), at(ends), by(0)).await.expect("a link");
     }
 
     async fn sign_in_by(&self, token: &str, session: &str, seconds: i64) -> bool {

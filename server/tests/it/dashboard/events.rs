@@ -183,9 +183,9 @@ fn an_event_is_sent_to_one_webhook_again_late_or_not_at_all() {
     );
     assert!(again.header("set-cookie").contains("resent.dlv_"), "{}", again.header("set-cookie"));
     assert_eq!(receiver.next().header("webhook-id"), "e1");
-    let sent = send(&late);
-    assert_eq!(sent.status, 303, "{}", said(&sent));
-    assert!(sent.header("set-cookie").contains("job_started.job_"), "{}", sent.header("set-cookie"));
+    let answer = send(&late);
+    assert_eq!(answer.status, 303, "{}", said(&answer));
+    assert!(answer.header("set-cookie").contains("job_started.job_"), "{}", answer.header("set-cookie"));
     assert_eq!(other.next().header("webhook-id"), "e1");
     house.drained(&api, id(&late));
     house.until("the job ends", || {

@@ -10,12 +10,14 @@ use serde_json::json;
 
 /// The paths of the dashboard's routes that start like this.
 fn routes(start: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = vec![folder.join("dashboard.rs")];
-    let others = fs::read_dir(folder.join("dashboard")).expect("the pages");
-    files.extend(others.map(|file| file.expect("a file").path()));
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![sources.join("dashboard.rs"), sources.join("dashboard")];
     let mut paths = Vec::new();
-    for file in files {
+    while let Some(file) = files.pop() {
+        if file.is_dir() {
+            files.extend(fs::read_dir(file).expect("a folder").map(|entry| entry.expect("an entry").path()));
+            continue;
+        }
         let text = fs::read_to_string(file).expect("a text");
         let routes = text.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1));
         paths.extend(routes.filter(|path| path.starts_with(start)).map(str::to_owned));
@@ -41,8 +43,7 @@ impl Things {
         let job = owner.act(&format!("/v1/webhooks/{webhook}/retry-failed")).is(202);
         let ids = vec![
             ("webhooks", webhook),
-            ("deliveries", delivery.clone()),
-            ("invocations", delivery),
+            ("deliveries", delivery),
             ("events", text(&published["items"][0]["id"]).to_owned()),
             ("clients", client),
             ("links", text(&link["id"]).to_owned()),

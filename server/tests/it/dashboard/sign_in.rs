@@ -131,7 +131,7 @@ fn the_operators_session_lasts_twelve_hours_and_no_longer_than_the_token() {
     let visitor = visitor.at(house.address);
     assert_eq!(visitor.get("/dashboard/system").status, 200, "a restart ends no session");
     house.restart_with(|settings| {
-        settings.admin_token = Some(Hidden("another-token-of-the-operator".to_owned()))
+        settings.admin_token = Some(Hidden("another-token-of-the-operator".to_owned()));
     });
     let visitor = visitor.at(house.address);
     assert_eq!(visitor.get("/dashboard/system").status, 401);
