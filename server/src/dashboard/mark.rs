@@ -46,7 +46,10 @@ pub(super) fn short(duration: Duration) -> String {
         0 => "0 ms".to_owned(),
         1..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{} ms", micros / 1_000),
-        1_000_000..60_000_000 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        1_000_000..60_000_000 => match duration.subsec_millis() / 100 {
+            0 => format!("{seconds} s"),
+            tenths => format!("{seconds}.{tenths} s"),
+        },
         _ => match seconds {
             ..3_600 => format!("{} min", seconds / 60),
             3_600..172_800 => format!("{} h", seconds / 3_600),
@@ -207,6 +210,6 @@ mod tests {
     fn distances_are_told_in_both_directions() {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let texts = [100, 40, -200, 130].map(|second| distance(at(second), at(100)));
-        assert_eq!(texts, ["now", "1 min ago", "5 min ago", "in 30.0 s"]);
+        assert_eq!(texts, ["now", "1 min ago", "5 min ago", "in 30 s"]);
     }
 }

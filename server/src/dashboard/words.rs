@@ -65,8 +65,8 @@ pub(super) const fn advice(cause: Cause) -> &'static str {
              URL should begin with https."
         }
         Cause::Status => {
-            "Only an answer of 200 to 299 counts as received. What the receiver answered is below; its own log \
-             knows more."
+            "Only an answer of 200 to 299 counts as received. The invocation shows what the receiver answered; \
+             its own log knows more."
         }
         Cause::Unrenderable => {
             "The event lacks something that this dialect can't do without. Sending it again can't help; the \
