@@ -263,6 +263,12 @@ impl App {
         Arc::clone(&self.engine)
     }
 
+    /// The database, for those who watch over the process.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Serves until `stop` is cancelled: then takes no more requests, answers
     /// those it has, lets deliveries under way end, and closes the database.
     ///

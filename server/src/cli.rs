@@ -15,6 +15,7 @@ mod bench;
 mod client;
 mod config_check;
 mod demo;
+mod health;
 mod job;
 mod keys;
 mod migrate_data;
@@ -45,6 +46,12 @@ enum Command {
     /// Unless a database is chosen, it is made in a temporary folder and removed
     /// at the end.
     Demo(demo::Arguments),
+    /// Ask a running server whether it is ready.
+    ///
+    /// Says `ready` and exits with 0 if `/readyz` answers so within 5 seconds, and
+    /// else with 1 and the reason. Needs no token. For a supervisor that can't ask
+    /// by HTTP, such as a container's.
+    Health(health::Arguments),
     /// Publish events from a file or from standard input.
     Send(send::Arguments),
     /// Send a webhook again what it has had, or send it what it has missed.
@@ -128,6 +135,7 @@ pub fn run() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Job(command) => job::run(&command),

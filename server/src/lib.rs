@@ -12,5 +12,6 @@ pub mod file_handles;
 pub mod receiver;
 pub mod shutdown;
 pub mod source;
+pub mod supervisor;
 pub mod telemetry;
 mod time;

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::config::ConfigBuilder;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
 
 use super::Failure;
 use crate::config::Hidden;
@@ -47,17 +50,9 @@ impl Remote {
 
     /// A server at a known address.
     pub(super) fn at(base: &str, token: &str, tenant: Option<String>) -> Self {
-        // Fails only where one is installed already, which serves as well.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let roots = ureq::tls::RootCerts::PlatformVerifier;
-        let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_mins(1)))
-            .tls_config(tls)
-            .build();
+        let agent = agent(|config| config);
         let base = base.trim_end_matches('/').to_owned();
-        Self { agent: config.into(), base, token: token.to_owned(), tenant }
+        Self { agent, base, token: token.to_owned(), tenant }
     }
 
     /// Posts a body and reads the answer.
@@ -100,13 +95,7 @@ impl Remote {
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Value, Failure> {
-        let mut answer = answer.map_err(|error| {
-            let words = format!(
-                "{} can't be reached: {error}; is the server running? Name another with --url",
-                self.base
-            );
-            without_user(&self.base, words)
-        })?;
+        let mut answer = answer.map_err(|error| unreachable(&self.base, &error))?;
         let text = answer.body_mut().read_to_string()?;
         let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
         if answer.status().is_success() {
@@ -124,6 +113,27 @@ impl Remote {
     }
 }
 
+/// Who asks servers, waits for a minute at most, and trusts whom the system trusts;
+/// `change` may have it otherwise.
+pub(super) fn agent(
+    change: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
+) -> ureq::Agent {
+    // Fails only where one is installed already, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_mins(1)))
+        .tls_config(tls);
+    change(config).build().into()
+}
+
+/// Why there was no answer, in words that hold no password.
+pub(super) fn unreachable(base: &str, error: &ureq::Error) -> Failure {
+    let words = format!("{base} can't be reached: {error}; is the server running? Name another with --url");
+    without_user(base, words).into()
+}
+
 /// Words without the user and the password that the server's URL may hold.
 fn without_user(base: &str, words: String) -> String {
     let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
@@ -135,7 +145,7 @@ fn without_user(base: &str, words: String) -> String {
 }
 
 /// A problem in words, with every fault on a line of its own.
-fn refusal(status: u16, problem: &Value) -> String {
+pub(super) fn refusal(status: u16, problem: &Value) -> String {
     let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
     let mut words = format!("{detail} ({status})");
     for fault in problem["errors"].as_array().into_iter().flatten() {

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, ServerArguments, block_on, clock, note};
+use crate::supervisor::Supervisor;
 use crate::{app, file_handles, shutdown, telemetry};
 
 pub(super) fn run(arguments: &ServerArguments) -> Outcome {
@@ -10,6 +11,11 @@ pub(super) fn run(arguments: &ServerArguments) -> Outcome {
     let settings = &loaded.settings;
     telemetry::start(&settings.log)?;
     file_handles::raise();
+    let supervisor =
+        Supervisor::find(|name| std::env::var_os(name), std::process::id()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the service manager can't be told how the server is");
+            Supervisor::default()
+        });
     block_on(async {
         let stop = CancellationToken::new();
         shutdown::listen(stop.clone())?;
@@ -27,7 +33,14 @@ pub(super) fn run(arguments: &ServerArguments) -> Outcome {
             ));
         }
         tracing::info!(%address, database = %settings.database, version = env!("CARGO_PKG_VERSION"), "listening");
-        app.run(stop).await?;
+        let status = format!("Listening on {address}");
+        supervisor.ready(&status);
+        let store = app.store();
+        let check = async move || store.check().await;
+        let followed = tokio::spawn(supervisor.follow(status, check, stop.clone()));
+        let ran = app.run(stop).await;
+        followed.abort();
+        ran?;
         tracing::info!("stopped");
         Ok(())
     })

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::process::{Home, PATIENCE, Process, TOKEN, output, text};
 
+mod health;
 mod replay;
 mod stop;
 

@@ -38,6 +38,7 @@ mod sealing;
 mod secrets;
 mod soak;
 mod stream;
+mod supervision;
 mod tls;
 mod viagogo;
 mod webhooks;
