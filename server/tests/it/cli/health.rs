@@ -1,6 +1,8 @@
 //! `callboard health` asks a server that is ready, one that is not, and none.
 
-use crate::process::{Home, text};
+use tokio::process::Command;
+
+use crate::process::{Home, Process, text};
 
 use super::{assert_contains, complained, output, said};
 
@@ -18,6 +20,29 @@ async fn a_server_that_is_ready_is_found_by_its_settings_and_by_its_url() {
     process.stop().await;
     let gone = complained(&home.run(&["health", "--url", &url]).await);
     assert_contains(&gone, &[url.trim_end_matches('/'), "can't be reached", "is the server running?"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_certificate_of_a_neighbour_is_not_judged_and_that_of_a_url_is() {
+    let home = Home::new();
+    let made = rcgen::generate_simple_self_signed(["callboard.example".to_owned()]).expect("a certificate");
+    std::fs::write(home.path("certificate.pem"), made.cert.pem()).expect("written");
+    std::fs::write(home.path("key.pem"), made.signing_key.serialize_pem()).expect("written");
+    let with_tls = |command: &mut Command| {
+        command.env("CALLBOARD_TLS_CERTIFICATE_FILE", home.path("certificate.pem"));
+        command.env("CALLBOARD_TLS_PRIVATE_KEY_FILE", home.path("key.pem"));
+    };
+    let mut server = home.server();
+    with_tls(&mut server);
+    let process = Process::start(server).await;
+    let mut by_settings = home.command(&["health"]);
+    with_tls(&mut by_settings);
+    by_settings.env("CALLBOARD_LISTEN", process.address.to_string());
+    assert_eq!(said(&output(by_settings).await), "ready\n");
+    let url = format!("https://{}", process.address);
+    let refused = complained(&home.run(&["health", "--url", &url]).await);
+    assert_contains(&refused, &[&url, "certificate"]);
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
