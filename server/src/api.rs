@@ -48,7 +48,7 @@ pub use state::{Deployment, Options, State};
 pub use tls::Certificate;
 
 use crate::api::problem::Problem;
-use crate::dashboard;
+use crate::{dashboard, reference};
 
 /// Largest message of a source, in bytes; of a request, where the settings do not
 /// say otherwise.
@@ -57,13 +57,16 @@ pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// Everything that is served.
 fn router(state: State) -> Router {
     let body_limit = state.inner.options.body_limit();
-    let document = native::Document(openapi().to_pretty_json().unwrap_or_default().into());
+    let openapi = openapi();
+    let reference = reference::routes(&serde_json::to_value(&openapi).unwrap_or_default());
+    let document = native::Document(openapi.to_pretty_json().unwrap_or_default().into());
     let [native, viagogo, openticket] =
         [native::routes(), viagogo::routes(), openticket::routes()].map(|routes| routes.split_for_parts().0);
     native
         .layer(Extension(document))
         .method_not_allowed_fallback(method_not_allowed)
         .merge(dashboard::routes(&state))
+        .merge(reference)
         .merge(viagogo::speaking(viagogo.method_not_allowed_fallback(method_not_allowed), &state))
         .merge(openticket::speaking(openticket.method_not_allowed_fallback(method_not_allowed)))
         .fallback(nothing_here)

@@ -48,6 +48,8 @@ mod webhook_form;
 mod webhooks;
 mod words;
 
+pub(crate) use assets::{icon, style};
+
 /// The routes of the dashboard, and of the links that lead there. They are pages
 /// and no part of the API.
 pub(crate) fn routes(state: &State) -> Router<State> {

@@ -10,6 +10,7 @@ pub mod config;
 mod dashboard;
 pub mod file_handles;
 pub mod receiver;
+mod reference;
 pub mod shutdown;
 pub mod source;
 pub mod supervisor;

@@ -17,6 +17,7 @@ mod jobs;
 mod keys;
 mod nodes;
 mod openapi;
+mod outgoing;
 mod portal_links;
 mod replay;
 mod sign_in_links;

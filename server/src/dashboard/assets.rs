@@ -32,7 +32,7 @@ static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../../assets/icon.svg")));
 
 /// The name of the style sheet.
-pub(super) fn style() -> &'static str {
+pub(crate) fn style() -> &'static str {
     &STYLE.name
 }
 
@@ -42,7 +42,7 @@ pub(super) fn script() -> &'static str {
 }
 
 /// The name of the icon.
-pub(super) fn icon() -> &'static str {
+pub(crate) fn icon() -> &'static str {
     &ICON.name
 }
 

@@ -77,6 +77,7 @@ impl Modify for Security {
 /// each said it itself: the answers to a missing token or scope, to too many
 /// wrong tokens, to a wrong parameter, and to a database that can't be used.
 pub(in crate::api) fn complete(document: &mut Whole) {
+    super::outgoing::describe(document);
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             let form = Form::of(path);

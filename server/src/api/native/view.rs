@@ -207,6 +207,9 @@ impl WebhookView {
 /// edit stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "Box office", "url": "https://partner.example/callboard", "events": ["ticket.*", "order.paid"],
+}))]
 #[expect(dead_code, reason = "describes a body that the domain reads, naming every fault")]
 pub struct WebhookInput {
     /// What people call it, at most 255 bytes; the host of the URL if left out.

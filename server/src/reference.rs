@@ -1,0 +1,134 @@
+//! The reference of the API at `/docs`: the OpenAPI document as pages, without the
+//! network and without a script, and as a collection for API clients.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use serde_json::Value;
+
+mod collection;
+mod example;
+mod model;
+mod prose;
+
+use model::{Operation, Reference, Schema};
+
+/// Pages hold nothing but what the server itself serves.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The pages of the reference and the collection, from the finished document.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: &Value) -> Router<S> {
+    let reference = Arc::new(Reference::new(document));
+    let collection = collection::collection(&reference).to_string();
+    let as_file = "attachment; filename=\"callboard.postman_collection.json\"";
+    let collection = get(move || async move {
+        ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_DISPOSITION, as_file)], collection)
+    });
+    Router::new()
+        .route("/docs", get(index))
+        .route("/docs/", get(index))
+        .route("/docs/operations/{id}", get(operation))
+        .route("/docs/schemas/{name}", get(schema))
+        .route("/docs/callboard.postman_collection.json", collection)
+        .with_state(reference)
+}
+
+/// What is around every page.
+struct Frame {
+    title: String,
+    style: &'static str,
+    icon: &'static str,
+    version: String,
+    /// How a page leads to `/docs`: a proxy may have the program below a path of its own.
+    root: &'static str,
+}
+
+impl Frame {
+    fn new(title: &str, reference: &Reference, root: &'static str) -> Self {
+        let (style, icon) = (crate::dashboard::style(), crate::dashboard::icon());
+        Self { title: title.to_owned(), style, icon, version: reference.version.clone(), root }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "reference_index.html")]
+struct IndexPage<'a> {
+    frame: Frame,
+    reference: &'a Reference,
+}
+
+#[derive(Template)]
+#[template(path = "reference_operation.html")]
+struct OperationPage<'a> {
+    frame: Frame,
+    operation: &'a Operation,
+}
+
+#[derive(Template)]
+#[template(path = "reference_schema.html")]
+struct SchemaPage<'a> {
+    frame: Frame,
+    schema: &'a Schema,
+}
+
+#[derive(Template)]
+#[template(path = "reference_missing.html")]
+struct MissingPage {
+    frame: Frame,
+}
+
+fn page(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => {
+            let mut response = (status, Html(text)).into_response();
+            for (name, value) in [
+                (header::CONTENT_SECURITY_POLICY, POLICY),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ] {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page of the reference can't be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn index(State(reference): State<Arc<Reference>>, uri: axum::http::Uri) -> Response {
+    // Relative links of the two addresses differ by a step.
+    let root = if uri.path().ends_with('/') { "." } else { "docs" };
+    let frame = Frame::new("API reference", &reference, root);
+    page(StatusCode::OK, &IndexPage { frame, reference: &reference })
+}
+
+async fn operation(State(reference): State<Arc<Reference>>, Path(id): Path<String>) -> Response {
+    match reference.operation(&id) {
+        Some(operation) => {
+            let frame = Frame::new(&operation.title(), &reference, "..");
+            page(StatusCode::OK, &OperationPage { frame, operation })
+        }
+        None => missing(&reference),
+    }
+}
+
+async fn schema(State(reference): State<Arc<Reference>>, Path(name): Path<String>) -> Response {
+    match reference.schema(&name) {
+        Some(schema) => {
+            let frame = Frame::new(&schema.name, &reference, "..");
+            page(StatusCode::OK, &SchemaPage { frame, schema })
+        }
+        None => missing(&reference),
+    }
+}
+
+fn missing(reference: &Reference) -> Response {
+    page(StatusCode::NOT_FOUND, &MissingPage { frame: Frame::new("Nothing here", reference, "..") })
+}

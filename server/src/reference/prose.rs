@@ -1,0 +1,56 @@
+//! Sentences of the document as HTML: what stands between backticks is code.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+
+/// A description.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Prose(pub(super) String);
+
+impl Prose {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Prose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<&str> = self.0.split('`').collect();
+        // A backtick without another is one.
+        let paired = parts.len() % 2 == 1;
+        for (index, part) in parts.iter().enumerate() {
+            let is_code = paired && index % 2 == 1;
+            f.write_str(if is_code { "<code>" } else { "" })?;
+            escape(part, f)?;
+            f.write_str(if is_code { "</code>" } else { "" })?;
+            if !paired && index + 1 < parts.len() {
+                f.write_str("`")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.chars().try_for_each(|char| match char {
+        '&' => f.write_str("&amp;"),
+        '<' => f.write_str("&lt;"),
+        '>' => f.write_str("&gt;"),
+        other => fmt::Write::write_char(f, other),
+    })
+}
+
+impl HtmlSafe for Prose {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_marked_and_nothing_is_markup() {
+        let said = |text: &str| Prose(text.to_owned()).to_string();
+        assert_eq!(said("`a<b>` & more"), "<code>a&lt;b&gt;</code> &amp; more");
+        assert_eq!(said("one ` alone"), "one ` alone");
+    }
+}
