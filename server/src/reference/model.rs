@@ -175,20 +175,14 @@ impl Operation {
     }
 
     fn as_curl(&self) -> String {
-        let mut text = "curl".to_owned();
-        if self.method != "GET" {
-            text.push_str(" -X ");
-            text.push_str(&self.method);
-        }
-        text.push_str(&format!(" \"$CALLBOARD_URL{}\"", self.path));
-        if self.needs_token {
-            text.push_str(" \\\n  -H \"Authorization: Bearer $CALLBOARD_TOKEN\"");
-        }
-        if let Some(body) = self.bodies.first() {
-            text.push_str(&format!(" \\\n  -H 'Content-Type: {}'", body.kind));
-            text.push_str(&format!(" \\\n  -d '{}'", body.example.replace('\'', "'\\''")));
-        }
-        text
+        let method = if self.method == "GET" { String::new() } else { format!(" -X {}", self.method) };
+        let token =
+            if self.needs_token { " \\\n  -H \"Authorization: Bearer $CALLBOARD_TOKEN\"" } else { "" };
+        let body = self.bodies.first().map(|body| {
+            let example = body.example.replace('\'', "'\\''");
+            format!(" \\\n  -H 'Content-Type: {}' \\\n  -d '{example}'", body.kind)
+        });
+        format!("curl{method} \"$CALLBOARD_URL{}\"{token}{}", self.path, body.unwrap_or_default())
     }
 }
 

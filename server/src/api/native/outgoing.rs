@@ -14,7 +14,6 @@ use utoipa::{PartialSchema as _, ToSchema};
 
 /// What a receiver of the native dialect is sent (Standard Webhooks).
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes a body that the domain renders")]
 pub struct NativeDelivery {
     /// The event type.
     #[serde(rename = "type")]
