@@ -284,7 +284,7 @@ fn settings_are_said_in_words_and_secrets_are_masked() {
     let at = format!("/dashboard/t/acme/webhooks/{}/settings", text(&made["id"]));
     let shown = operator(&house).page(&at);
     for part in [
-        "2 times, after 5.0 s, 5 min",
+        "2 times, after 5 s, 5 min",
         "only the latest of its updates",
         "at most 2.5 a second",
         "********",
