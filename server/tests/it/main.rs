@@ -33,6 +33,7 @@ mod portal;
 mod postgres;
 mod process;
 mod receiver;
+mod reference;
 mod replay;
 mod sealing;
 mod secrets;

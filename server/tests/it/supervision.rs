@@ -23,7 +23,7 @@ async fn hear(socket: &UnixDatagram, start: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_manager_hears_of_the_start_the_life_and_the_stop() {
+async fn a_supervisor_hears_of_the_start_the_life_and_the_stop() {
     let home = Home::new();
     let socket = UnixDatagram::bind(home.path("notify")).expect("a socket");
     let mut server = home.server();
@@ -44,7 +44,7 @@ async fn a_service_manager_hears_of_the_start_the_life_and_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_manager_that_can_not_be_told_does_not_hold_the_start_up() {
+async fn a_supervisor_that_can_not_be_told_does_not_hold_the_start_up() {
     let home = Home::new();
     let mut server = home.server();
     server.env("NOTIFY_SOCKET", home.path("nobody"));
