@@ -87,8 +87,12 @@ fn no_page_of_another_tenant_is_there_for_a_guest() {
     let before =
         (owner.all("/v1/webhooks", 50), owner.all("/v1/clients", 50), owner.all("/v1/audit", 200).len());
     for route in routes("/dashboard/t/{tenant}") {
-        // What is live is a page's, which the query names.
-        let query = if route.ends_with("/live") { "?page=webhooks" } else { "" };
+        // Of these the query says what they are about.
+        let query = match route.rsplit('/').next() {
+            Some("live") => "?page=webhooks".to_owned(),
+            Some("discard") => format!("?webhook={}&cause=status", things.ids[0].1),
+            _ => String::new(),
+        };
         let path = format!("{}{query}", things.fill(&route));
         let answers = [own.get(&path), own.send(&path, &[]), house.nobody().get(&path)];
         let [shown, done, stranger] = answers;
