@@ -6,7 +6,7 @@
 //! it; [`matching`] brings the two together; [`delivery`] is what follows,
 //! told in a dialect of [`wire`], signed by [`signing`], repeated by
 //! [`retry`]. [`audit`] tells who changed what. [`store`] says what is asked of a
-//! database.
+//! database. [`measures`] counts what happens.
 
 pub mod access;
 pub mod audit;
@@ -22,6 +22,7 @@ pub mod id;
 pub mod job;
 pub mod json;
 pub mod matching;
+pub mod measures;
 pub mod portal;
 pub mod resource;
 pub mod retry;

@@ -39,7 +39,8 @@ pub use jobs::{JobStore, Late, NewReplay, Undelivered};
 pub use keys::{KeyStore, SealingKey};
 pub use nodes::{Node, NodeStore, Signal};
 pub use overview::{
-    OverviewStore, Space, VITALS_DELIVERIES, VITALS_QUEUED, Vitals, WebhookCounts, WebhookFilter,
+    BACKLOG_COUNTED, Backlog, OverviewStore, Space, VITALS_DELIVERIES, VITALS_QUEUED, Vitals, WebhookCounts,
+    WebhookFilter,
 };
 pub use portal::{NewPortalLink, PortalStore};
 pub use sessions::{NewSession, SessionStore};

@@ -484,6 +484,12 @@ impl Lane {
         }
     }
 
+    /// When the event was accepted of the delivery that is next.
+    #[must_use]
+    pub fn waiting_since(&self) -> Option<Timestamp> {
+        self.state.lock().queue.front().map(|queued| queued.event.accepted_at)
+    }
+
     /// Whether the store holds something for which there is room again. A claim
     /// that finds no room is not made later by itself, so whatever takes
     /// something out of the lane has to ask.

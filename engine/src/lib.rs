@@ -16,6 +16,7 @@ use callboard_domain::delivery::Attempt;
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
 use callboard_domain::matching::Reach;
+use callboard_domain::measures::{EngineMeasures, Level};
 use callboard_domain::store::{RecordError, Result, Store};
 use parking_lot::Mutex;
 use rand::Rng;
@@ -54,7 +55,7 @@ pub use publish::Published;
 
 use crate::dispatcher::Agenda;
 use crate::http::Client;
-use crate::lanes::{Lane, Lanes, Standing, Work};
+use crate::lanes::{BreakerView, Lane, Lanes, Standing, Work};
 use crate::places::{Place, Places};
 use crate::registry::Registry;
 use crate::stream::Tails;
@@ -111,6 +112,23 @@ impl Default for Options {
     }
 }
 
+/// How all lanes of this process stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// Lanes that there are: one for each webhook that was called lately.
+    pub lanes: usize,
+    /// Those of receivers that are left alone, because nothing but failures came of
+    /// calling them.
+    pub open_breakers: usize,
+    /// Deliveries that wait in memory.
+    pub waiting: usize,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// When the event was accepted of the delivery that has waited in memory for the
+    /// longest time.
+    pub waiting_since: Option<Timestamp>,
+}
+
 /// Takes events in and sends deliveries out.
 pub struct Engine {
     store: Arc<dyn Store>,
@@ -144,6 +162,9 @@ pub struct Engine {
     giving_up: CancellationToken,
     /// Places for checks of URLs.
     checks: Semaphore,
+    measures: EngineMeasures,
+    /// Streams that somebody listens to.
+    streams: Arc<Level>,
 }
 
 impl Engine {
@@ -180,6 +201,8 @@ impl Engine {
             outcomes_done: CancellationToken::new(),
             giving_up: CancellationToken::new(),
             checks: Semaphore::new(check::AT_A_TIME),
+            measures: EngineMeasures::default(),
+            streams: Arc::default(),
         })
     }
 
@@ -194,8 +217,11 @@ impl Engine {
         tenant: TenantKey,
         events: Vec<Event>,
     ) -> Result<Vec<Published>, RecordError> {
+        let began = self.clock.elapsed();
         let targets = self.targets(tenant, &events, None).await?;
-        Uncancelled::new(publish::record(Arc::clone(self), tenant, events, targets)).await
+        let published = Uncancelled::new(publish::record(Arc::clone(self), tenant, events, targets)).await?;
+        self.measures.publish.note_time(self.clock.elapsed().saturating_sub(began));
+        Ok(published)
     }
 
     /// The webhooks that hear each of `events`, but for one.
@@ -415,6 +441,33 @@ impl Engine {
             (sum.0 + waiting, sum.1 + in_flight)
         };
         self.lanes.all().iter().fold((0, 0), add)
+    }
+
+    /// How all lanes together stand. It looks at each of them.
+    #[must_use]
+    pub fn queues(&self) -> Queues {
+        let mut queues = Queues::default();
+        for lane in self.lanes.all() {
+            let standing = lane.standing();
+            queues.lanes += 1;
+            queues.open_breakers += usize::from(standing.breaker != BreakerView::Closed);
+            queues.waiting += standing.waiting;
+            queues.in_flight += standing.in_flight;
+            queues.waiting_since = [queues.waiting_since, lane.waiting_since()].into_iter().flatten().min();
+        }
+        queues
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn measures(&self) -> &EngineMeasures {
+        &self.measures
+    }
+
+    /// How many streams somebody listens to.
+    #[must_use]
+    pub fn streams(&self) -> i64 {
+        self.streams.read()
     }
 
     /// How the lane of a webhook stands in this process. `None` when it has none:

@@ -79,7 +79,10 @@ async fn write(engine: &Arc<Engine>, batch: Arc<Vec<Attempt>>) {
                 }
                 break;
             }
-            Err(error) => tracing::warn!(%error, attempts = batch.len(), "outcomes can't be written yet"),
+            Err(error) => {
+                engine.measures.outcomes_delayed.add(batch.len() as u64);
+                tracing::warn!(%error, attempts = batch.len(), "outcomes can't be written yet");
+            }
         }
         // In this order, because chance comes from outside.
         tokio::select! {

@@ -120,6 +120,16 @@ impl Planned {
     }
 }
 
+/// Counts what was recorded.
+fn note(engine: &Engine, planned: &[Planned], recorded: &[Recorded]) {
+    let duplicates = recorded.iter().filter(|recorded| recorded.duplicate).count();
+    let made = planned.iter().zip(recorded).filter(|(_, recorded)| !recorded.duplicate);
+    let made: usize = made.map(|(planned, _)| planned.places.len()).sum();
+    engine.measures.events_accepted.add((recorded.len() - duplicates) as u64);
+    engine.measures.events_duplicate.add(duplicates as u64);
+    engine.measures.deliveries_made.add(made as u64);
+}
+
 /// Records `events` with all their deliveries, and sends those on their way.
 /// `targets` holds for each event the webhooks that hear it.
 pub(crate) async fn record(
@@ -172,6 +182,7 @@ async fn record_planned(
         }
     };
     engine.tails.recorded(tenant);
+    note(&engine, &planned, &recorded);
     let published = planned.iter().zip(&recorded).map(|(planned, recorded)| {
         if recorded.duplicate {
             planned.give_up(&engine, now);

@@ -68,6 +68,8 @@ async fn attempt_one(engine: &Arc<Engine>, lane: &Lane, work: &Work) -> bool {
     let retry_base = engine.options.openticket_retry_base;
     let tried = attempt::attempt(work, &engine.client, &*engine.clock, &engine.rng, retry_base).await;
     let began = tried.attempt.started_at;
+    let dialect = work.target.webhook.settings.subscription.dialect();
+    engine.measures.attempted(&tried.attempt, dialect, work.queued.event.accepted_at);
     health::exhausted(engine, work, &tried.attempt).await;
     // The channel is bounded: this waits when outcomes can't be written, and
     // fails when the engine has stopped.

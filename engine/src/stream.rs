@@ -11,6 +11,7 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
 use callboard_domain::matching::Listener;
+use callboard_domain::measures::Entered;
 use callboard_domain::store::{Result, StoreError};
 use callboard_domain::webhook::{Settings, Status, Webhook};
 use tokio::sync::watch;
@@ -88,6 +89,7 @@ pub struct Stream {
     tail: Arc<Tail>,
     recorded: watch::Receiver<()>,
     place: EventKey,
+    _counted: Entered,
 }
 
 impl Engine {
@@ -115,7 +117,18 @@ impl Engine {
             From::After(place) => place.min(self.store.place(None).await?),
         };
         let listener = Listener::new(&target.webhook);
-        Ok(Stream { engine: Arc::clone(self), tenant, listening, target, listener, tail, recorded, place })
+        let _counted = self.streams.enter();
+        Ok(Stream {
+            engine: Arc::clone(self),
+            tenant,
+            listening,
+            target,
+            listener,
+            tail,
+            recorded,
+            place,
+            _counted,
+        })
     }
 
     async fn target_of(&self, tenant: TenantKey, webhook: WebhookKey) -> Result<Arc<Target>, StreamError> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_domain::audit::By;
-use callboard_domain::clock::Clock;
+use callboard_domain::clock::{Clock, SystemClock};
+use callboard_domain::measures::StoreMeasures;
 use callboard_domain::store::{Store, StoreError};
 use callboard_engine::Engine;
 use callboard_engine::guard::Guard;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AdminToken, Certificate, Deployment, State, sign_in_links};
 use crate::config::{self, Loaded, Settings, ShownSetting};
+use crate::metrics::Measures;
 use crate::source::nats::NatsSource;
 use crate::time;
 
@@ -97,7 +99,8 @@ async fn assemble(
         .await
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let own_url = own_url(&listener, settings);
-    let store = open(settings).await?;
+    let measures = Measures::new(Arc::new(StoreMeasures::new(Arc::clone(&clock))), clock.elapsed());
+    let store = open_measured(settings, Arc::clone(&measures.store)).await?;
     time::follow_once(&*store, &*clock).await?;
     let guard = Guard::with_rules(settings.egress.rules());
     let proxy = settings.egress.proxy().map_err(StartError::Proxy)?;
@@ -138,6 +141,8 @@ async fn assemble(
             audit_retention: Duration::from_secs(settings.audit_retention_seconds().into()),
             settings: shown,
         },
+        metrics: settings.metrics.clone(),
+        measures,
     };
     let state =
         State::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&clock), rng, admin, options).await?;
@@ -149,11 +154,21 @@ async fn assemble(
 /// # Errors
 /// See [`StartError`].
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
+    open_measured(settings, Arc::new(StoreMeasures::new(Arc::new(SystemClock::new())))).await
+}
+
+async fn open_measured(
+    settings: &Settings,
+    measures: Arc<StoreMeasures>,
+) -> Result<Arc<dyn Store>, StartError> {
     let max_connections = settings.postgres.max_connections;
     let node_name = settings.postgres.node_name.clone().unwrap_or_else(machine_name);
     let options = postgres::Options { max_connections, node_name, ..postgres::Options::default() };
     let keys = || Ok::<_, StartError>(settings.encryption.keys(&settings.database, seeded()?)?);
-    let open = |keys| callboard_store::open_with(settings.database.reveal(), keys, options.clone());
+    let open = |keys| {
+        let (options, measures) = (options.clone(), Arc::clone(&measures));
+        callboard_store::open_measured(settings.database.reveal(), keys, options, measures)
+    };
     let first = keys()?;
     let is_new = first.is_new();
     match open(first).await {

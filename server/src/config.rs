@@ -13,6 +13,7 @@ mod encryption;
 mod http;
 mod layers;
 mod limits;
+mod metrics;
 mod oidc;
 mod shown;
 mod source;
@@ -25,6 +26,7 @@ pub use http::{ForwardedHeader, Http};
 pub use layers::{ConfigError, Loaded, Overrides, Source, load};
 pub use limits::Limits;
 pub(crate) use limits::seconds;
+pub use metrics::Metrics;
 pub use oidc::Oidc;
 pub(crate) use oidc::is_safe;
 pub use shown::ShownSetting;
@@ -130,6 +132,8 @@ pub struct Settings {
     pub source: Sources,
     /// What is logged, and how.
     pub log: Log,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
 }
 
 /// How a PostgreSQL database is used.
@@ -239,6 +243,7 @@ impl Default for Settings {
             viagogo: Viagogo { require_https: false, require_user_agent: false },
             source: Sources::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+            metrics: Metrics::default(),
         }
     }
 }

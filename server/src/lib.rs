@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod dashboard;
 pub mod file_handles;
+pub mod metrics;
 pub mod receiver;
 mod reference;
 pub mod shutdown;

@@ -18,6 +18,9 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Every condition.
+    pub const ALL: [Self; 4] = [Self::Connecting, Self::Consuming, Self::Away, Self::Held];
+
     /// The condition in one word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

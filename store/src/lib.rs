@@ -9,6 +9,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use callboard_domain::clock::SystemClock;
+use callboard_domain::measures::StoreMeasures;
 use callboard_domain::store::Store;
 
 pub mod backup;
@@ -46,10 +48,30 @@ pub async fn open_with(
     keys: Keys,
     options: postgres::Options,
 ) -> Result<Arc<dyn Store>, OpenError> {
+    open_measured(url, keys, options, unwatched()).await
+}
+
+/// Like [`open_with`], and counts what it commits.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_measured(
+    url: &str,
+    keys: Keys,
+    options: postgres::Options,
+    measures: Arc<StoreMeasures>,
+) -> Result<Arc<dyn Store>, OpenError> {
     match Kind::of(url)? {
-        Kind::Sqlite(path) => Ok(Arc::new(sqlite::open(path, &keys, sqlite::Options::default())?)),
-        Kind::Postgres => Ok(Arc::new(postgres::open(url, &keys, options).await?)),
+        Kind::Sqlite(path) => {
+            Ok(Arc::new(sqlite::open_measured(path, &keys, sqlite::Options::default(), measures)?))
+        }
+        Kind::Postgres => Ok(Arc::new(postgres::open_measured(url, &keys, options, measures).await?)),
     }
+}
+
+/// Counts that nobody looks at.
+fn unwatched() -> Arc<StoreMeasures> {
+    Arc::new(StoreMeasures::new(Arc::new(SystemClock::new())))
 }
 
 /// Judges the form of a URL, and touches nothing.

@@ -56,6 +56,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+use callboard_domain::measures::StoreMeasures;
 use deadpool_postgres::{Object, Pool};
 
 use self::batches::{Batches, Ground};
@@ -132,16 +133,30 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
 /// # Errors
 /// See [`OpenError`].
 pub async fn open(url: &str, keys: &Keys, options: Options) -> Result<PostgresStore, OpenError> {
-    let address = open::target(url, options.schema.as_deref())?;
-    start(&address, keys, options, migrations::MIGRATIONS).await.map_err(|error| address.name(error))
+    open_measured(url, keys, options, crate::unwatched()).await
 }
 
-/// Starts a node that knows these versions of the schema.
+/// Like [`open`], and counts its commits.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_measured(
+    url: &str,
+    keys: &Keys,
+    options: Options,
+    measures: Arc<StoreMeasures>,
+) -> Result<PostgresStore, OpenError> {
+    let address = open::target(url, options.schema.as_deref())?;
+    let started = start(&address, keys, options, (migrations::MIGRATIONS, measures)).await;
+    started.map_err(|error| address.name(error))
+}
+
+/// Starts a node that knows these versions of the schema, and counts its commits.
 async fn start(
     address: &open::Target,
     keys: &Keys,
     options: Options,
-    known: migrations::Migrations,
+    (known, measures): (migrations::Migrations, Arc<StoreMeasures>),
 ) -> Result<PostgresStore, OpenError> {
     let process = open::Process::default();
     let pool = open::pool(address, &options, Arc::clone(&process))?;
@@ -169,6 +184,7 @@ async fn start(
         node: Arc::clone(&node),
         room: Arc::clone(&room),
         recorded: Arc::clone(signals.recorded()),
+        measures,
     };
     let batches = Batches::start(&ground, options.batches);
     let ring = Arc::clone(keys.ring());

@@ -56,6 +56,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use callboard_domain::measures::StoreMeasures;
 use callboard_domain::store::StoreError;
 use parking_lot::Mutex;
 
@@ -113,6 +114,19 @@ impl std::fmt::Debug for SqliteStore {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(path: &Path, keys: &Keys, options: Options) -> Result<SqliteStore, OpenError> {
+    open_measured(path, keys, options, crate::unwatched())
+}
+
+/// Like [`open`], and counts its commits.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_measured(
+    path: &Path,
+    keys: &Keys,
+    options: Options,
+    measures: Arc<StoreMeasures>,
+) -> Result<SqliteStore, OpenError> {
     let path = path.to_owned();
     let lock = Arc::new(ProcessLock::take(&path)?);
     open::make_file(&path)?;
@@ -124,7 +138,7 @@ pub fn open(path: &Path, keys: &Keys, options: Options) -> Result<SqliteStore, O
     let system = |reason| OpenError::Unreadable { path: path.clone(), reason };
     let thread = checkpoint::start(path.clone(), Arc::clone(&lock), checkpoints.clone()).map_err(system)?;
     let file = DatabaseFile { path: path.clone(), options, _lock: lock };
-    let writer = Writer::start(conn, ledger, file, checkpoints.clone()).map_err(system)?;
+    let writer = Writer::start(conn, ledger, file, (checkpoints.clone(), measures)).map_err(system)?;
     Ok(SqliteStore {
         writer,
         ring: Arc::clone(keys.ring()),

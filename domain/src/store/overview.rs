@@ -68,6 +68,20 @@ pub struct Space {
     pub free_bytes: Option<u64>,
 }
 
+/// Up to how many deliveries are counted for [`Backlog::deliveries`].
+pub const BACKLOG_COUNTED: u64 = 1_000_000;
+
+/// What waits in the database, of all tenants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that are not over and have a row of their own, those included that
+    /// processes hold; counted up to [`BACKLOG_COUNTED`].
+    pub deliveries: u64,
+    /// When that one was due which nobody holds and which has been due for the longest
+    /// time; `None` when nothing is due.
+    pub due_since: Option<Timestamp>,
+}
+
 /// Reads that an overview is made of.
 #[async_trait]
 pub trait OverviewStore: Send + Sync {
@@ -93,6 +107,10 @@ pub trait OverviewStore: Send + Sync {
     /// [`QUEUED_COUNTED`](crate::stats::QUEUED_COUNTED) in all, and the oldest is that
     /// of those counted.
     async fn tenant_stats(&self, tenant: TenantKey, since: Timestamp) -> Result<WebhookStats>;
+
+    /// What waits at `now`. It costs a step for each delivery counted and for each
+    /// webhook that something waits for.
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog>;
 
     /// What the database takes on disk.
     async fn space(&self) -> Result<Space>;

@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::State;
-use super::{health, oauth};
+use super::{health, metrics, oauth};
 
 mod audit;
 mod clients;
@@ -79,5 +79,6 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(oauth::issue_token))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use axum::{Extension, Router};
+use callboard_domain::measures::Entered;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -17,10 +18,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::connections::{Full, Place};
 use super::patience::{Answer, Course, Patience, Patient};
 use super::peer::Near;
+use super::request::{Requests, Series};
 use super::tls::Certificate;
 use super::upload::Upload;
 use super::{State, router};
@@ -47,6 +50,8 @@ struct Entrance {
     patience: Patience,
     /// Where TLS is spoken.
     certificate: Option<Arc<Certificate>>,
+    requests: Requests,
+    state: State,
     stop: CancellationToken,
 }
 
@@ -81,9 +86,12 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         stall: seconds(limits.stall_seconds),
         answer: seconds(limits.answer_seconds),
     };
-    let router = router(state).layer(Extension(Stopping(stop.clone())));
+    let measures = Arc::clone(&state.inner.measures);
+    let requests = Requests::new(&state);
+    let router = router(state.clone()).layer(Extension(Stopping(stop.clone())));
     let router = TowerToHyperService::new(router);
-    let entrance = Arc::new(Entrance { router, limits, patience, certificate, stop: stop.clone() });
+    let entrance =
+        Arc::new(Entrance { router, limits, patience, certificate, requests, state, stop: stop.clone() });
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -93,9 +101,13 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         match accepted {
             Ok((stream, address)) => match places.admit(address.ip()) {
                 Ok(place) => {
+                    let place = (place, measures.api.connections.enter());
                     connections.spawn(Arc::clone(&entrance).welcome(stream, address, place));
                 }
-                Err(full) => refusals.refuse(&stream, address, full),
+                Err(full) => {
+                    measures.api.refused.one();
+                    refusals.refuse(&stream, address, full);
+                }
             },
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
@@ -112,7 +124,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
 }
 
 impl Entrance {
-    async fn welcome(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
+    async fn welcome(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: (Place, Entered)) {
         // Answers are small and single: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let near = Near { address: address.ip(), tls: self.certificate.is_some() };
@@ -137,13 +149,18 @@ impl Entrance {
         let course = Arc::new(Course::new());
         let stream = Patient::new(stream, Arc::clone(&course), self.patience);
         let body_time = seconds(self.limits.body_seconds);
+        let series = Series::new(&self.state);
         let service = service_fn(move |request: Request<Incoming>| {
             course.begin();
+            let begun = (request.method(), request.uri(), request.headers());
+            let begun = self.requests.begin(near.address, &series, begun);
             let mut request = request.map(|body| Upload::new(body, body_time));
             request.extensions_mut().insert(near);
-            let (answering, course) = (self.router.call(request), Arc::clone(&course));
+            let answering = self.router.call(request).instrument(begun.span());
+            let course = Arc::clone(&course);
             async move {
-                let response: Response = answering.await?;
+                let mut response: Response = answering.await?;
+                self.requests.end(begun, &mut response);
                 if goes_on(&response) {
                     course.goes_on();
                 }

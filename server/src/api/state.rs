@@ -21,7 +21,8 @@ use super::peer::Proxies;
 use super::quota::Quota;
 use super::tls::Certificate;
 use super::token::Tokens;
-use crate::config::{Limits, Oidc, ShownSetting};
+use crate::config::{Limits, Metrics, Oidc, ShownSetting};
+use crate::metrics::Measures;
 use crate::source::Watch;
 
 /// Shared by all requests.
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) guesses: Guesses,
     /// `None` where tenants may publish as fast as they like.
     pub(super) quota: Option<Quota>,
+    pub(crate) measures: Arc<Measures>,
     pub(crate) options: Options,
     pub(super) connections: Arc<Connections>,
     /// When the process has started.
@@ -91,6 +93,10 @@ pub struct Options {
     pub nats: Option<Watch>,
     /// What is told of the deployment to its operator.
     pub deployment: Deployment,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
+    /// What counts beside the engine.
+    pub measures: Arc<Measures>,
 }
 
 /// What is told of the deployment to its operator.
@@ -142,6 +148,7 @@ impl State {
         let issuer = Issuer::new(&options.oidc, Arc::clone(&clock));
         let (most, most_per_address) = (limits.max_connections, limits.max_connections_per_address);
         let connections = Connections::new(most, most_per_address, options.proxies.clone());
+        let measures = Arc::clone(&options.measures);
         let inner = Inner {
             started_at: clock.now(),
             rng: Mutex::new(rng),
@@ -155,6 +162,7 @@ impl State {
             guesses,
             quota,
             connections,
+            measures,
             options,
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -80,6 +80,7 @@ const NEEDS: [(&str, &str); 69] = [
     ("GET /openapi.json", ""),
     ("GET /healthz", ""),
     ("GET /readyz", ""),
+    ("GET /metrics", "operator"),
     ("GET /v1/keys", "operator"),
     ("POST /v1/keys/rotate", "operator"),
     ("POST /v1/sign-in-links", "operator"),

@@ -23,6 +23,7 @@ mod hostile;
 mod isolation;
 mod limits;
 mod listener;
+mod metrics;
 mod migrate_data;
 mod missing;
 mod nats;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::Attempt;
 use callboard_domain::id::{DeliveryKey, WebhookKey};
+use callboard_domain::measures::StoreMeasures;
 use callboard_domain::store::{ClaimRequest, LaneClaim, StoreError};
 use deadpool_postgres::Pool;
 use parking_lot::Mutex;
@@ -92,6 +93,7 @@ pub(super) struct Ground {
     pub(super) node: Arc<Node>,
     pub(super) room: Arc<Room>,
     pub(super) recorded: Arc<Recorded>,
+    pub(super) measures: Arc<StoreMeasures>,
 }
 
 impl Batches {
@@ -250,9 +252,17 @@ impl Worker {
         }
     }
 
+    /// Runs a batch, and measures it.
+    async fn transaction(&self, works: &[&Work]) -> Result<Vec<Answer>, Failure> {
+        let began = self.ground.measures.begin();
+        let outcome = self.insist(works).await;
+        self.ground.measures.ended(began, works.len(), outcome.is_ok());
+        outcome
+    }
+
     /// Runs a batch, again where others got in its way, or where this process has
     /// to become a node again or to make room first.
-    async fn transaction(&self, works: &[&Work]) -> Result<Vec<Answer>, Failure> {
+    async fn insist(&self, works: &[&Work]) -> Result<Vec<Answer>, Failure> {
         let (mut runs, mut repairs) = (Runs::default(), 0);
         loop {
             let node = self.ground.node.key();

@@ -5,8 +5,8 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookKey};
 use callboard_domain::stats::{QUEUED_COUNTED, WebhookStats};
 use callboard_domain::store::{
-    Listed, OverviewStore, Page, Result, Space, VITALS_DELIVERIES, VITALS_QUEUED, Vitals, WebhookCounts,
-    WebhookFilter,
+    BACKLOG_COUNTED, Backlog, Listed, OverviewStore, Page, Result, Space, VITALS_DELIVERIES, VITALS_QUEUED,
+    Vitals, WebhookCounts, WebhookFilter,
 };
 use callboard_domain::webhook::Webhook;
 use tokio_postgres::Row;
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::sql::{self, Connection, Values, get};
 use super::stats::{self, sums};
 use super::transaction::{asking, reading};
-use super::{PostgresStore, webhooks};
+use super::{PostgresStore, claims, webhooks};
 use crate::rows::counts::bucket;
 use crate::rows::looked::{Looked, look};
 use crate::rows::overview::Sought;
@@ -170,6 +170,21 @@ async fn of_tenant(conn: &Connection, tenant: TenantKey, since: Timestamp) -> Re
     Ok(WebhookStats { buckets, queued, oldest_queued_at: stats::accepted_at(conn, oldest).await? })
 }
 
+/// How many deliveries have a row, told by the index alone. The rows of no webhook
+/// have keys below zero.
+pub(super) const WAITING_IN_ALL: &str =
+    "SELECT count(*) FROM (SELECT FROM pending WHERE webhook > 0 LIMIT $1) AS waiting";
+
+async fn backlog(conn: &Connection, now: Timestamp) -> Result<Backlog, Failure> {
+    let most = BACKLOG_COUNTED.cast_signed();
+    let deliveries = sql::value::<i64>(conn, WAITING_IN_ALL, &[&most]).await?;
+    let due = claims::waiting(conn).await?.into_iter().map(|(_, due)| due);
+    Ok(Backlog {
+        deliveries: natural(deliveries.unwrap_or_default())?,
+        due_since: due.min().filter(|due| *due <= now),
+    })
+}
+
 /// What the tables of the schema take, with their indexes; others may share the
 /// database.
 const BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
@@ -196,6 +211,10 @@ impl OverviewStore for PostgresStore {
 
     async fn tenant_stats(&self, tenant: TenantKey, since: Timestamp) -> Result<WebhookStats> {
         reading!(&self.pool, |conn| of_tenant(conn, tenant, since))
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog> {
+        asking!(self.pool, |conn| backlog(conn, now))
     }
 
     async fn space(&self) -> Result<Space> {

@@ -65,6 +65,7 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (overview::QUEUED_OF_EACH, &["(webhook = wanted.webhook)"]),
     (overview::LAST_OF_EACH, &["(webhook = wanted.webhook)", "(delivery = pending.delivery)"]),
     (overview::BUCKETS_OF_TENANT, &["((tenant = $1) AND (bucket >= $2))"]),
+    (overview::WAITING_IN_ALL, &["(webhook > 0)"]),
     (overview::QUEUED_OF_TENANT, &["(tenant = $1)", "(webhook = webhooks.key)"]),
     (webhooks::OF_KEYS, &["(key = wanted.webhook)"]),
     (echoes::UNHEARD, &["(key = wanted.event)", "(origin = events.key)"]),

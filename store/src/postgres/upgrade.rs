@@ -84,7 +84,8 @@ struct Node {
 impl Node {
     async fn start(url: &str, name: &str, known: Migrations) -> Self {
         let address = open::target(url, None).expect("a good URL");
-        let store = start(&address, &keys(), options(name), known).await.expect("it starts");
+        let store =
+            start(&address, &keys(), options(name), (known, crate::unwatched())).await.expect("it starts");
         Self { store, rng: StdRng::seed_from_u64(known.len() as u64) }
     }
 
@@ -220,7 +221,7 @@ async fn a_newer_node_starts_beside_older_ones_and_all_go_on() {
     old.work(tenant, "anew").await;
 
     let address = open::target(url, None).expect("a good URL");
-    let again = start(&address, &keys(), options("older"), MIGRATIONS).await;
+    let again = start(&address, &keys(), options("older"), (MIGRATIONS, crate::unwatched())).await;
     assert!(matches!(again, Err(OpenError::NewerSchema { found: LATER, .. })), "{again:?}");
     old.store.close().await;
     new.store.close().await;

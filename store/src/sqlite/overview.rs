@@ -7,14 +7,14 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::id::{TenantKey, WebhookKey};
 use callboard_domain::stats::{QUEUED_COUNTED, WebhookStats};
 use callboard_domain::store::{
-    Listed, OverviewStore, Page, Result, Space, StoreError, VITALS_DELIVERIES, VITALS_QUEUED, Vitals,
-    WebhookCounts, WebhookFilter,
+    BACKLOG_COUNTED, Backlog, Listed, OverviewStore, Page, Result, Space, StoreError, VITALS_DELIVERIES,
+    VITALS_QUEUED, Vitals, WebhookCounts, WebhookFilter,
 };
 use callboard_domain::webhook::Webhook;
 use rusqlite::{Connection, Row};
 
 use super::failure::Failure;
-use super::{SqliteStore, attempts, log_index, sql, stats, webhooks};
+use super::{SqliteStore, attempts, claims, log_index, sql, stats, webhooks};
 use crate::rows::counts::bucket;
 use crate::rows::looked::{Looked, look};
 use crate::rows::overview::{Sought, latest};
@@ -109,6 +109,17 @@ fn of_tenant(conn: &Connection, tenant: TenantKey, since: Timestamp) -> Result<W
     Ok(WebhookStats { buckets, queued, oldest_queued_at: stats::accepted_at(conn, oldest)? })
 }
 
+/// How many deliveries have a row, told by the index alone.
+pub(super) const WAITING_IN_ALL: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM pending INDEXED BY pending_due LIMIT ?1)";
+
+fn backlog(conn: &Connection, now: Timestamp) -> Result<Backlog, Failure> {
+    let most = BACKLOG_COUNTED.cast_signed();
+    let deliveries = natural(sql::value(conn, WAITING_IN_ALL, [most])?.unwrap_or(0))?;
+    let due = claims::waiting(conn)?.into_iter().map(|(_, due)| due);
+    Ok(Backlog { deliveries, due_since: due.min().filter(|due| *due <= now) })
+}
+
 /// Bytes of the file that hold nothing.
 fn free_bytes(conn: &Connection) -> Result<u64, Failure> {
     let pages = sql::value(conn, "PRAGMA freelist_count", [])?.unwrap_or(0);
@@ -150,6 +161,11 @@ impl OverviewStore for SqliteStore {
 
     async fn tenant_stats(&self, tenant: TenantKey, since: Timestamp) -> Result<WebhookStats> {
         self.read_pending(move |conn| of_tenant(conn, tenant, since)).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog> {
+        // What is under way has no row, and does not need one for this.
+        self.readers.run(move |conn| backlog(conn, now)).await
     }
 
     async fn space(&self) -> Result<Space> {

@@ -23,6 +23,7 @@ fn statements_use_their_index_and_sort_nothing() {
         (overview::LOOKED_AT, "SEARCH webhooks USING INDEX webhooks_tenant (tenant=? AND rowid<?)"),
         (overview::COUNTS, "SEARCH webhooks USING INDEX webhooks_tenant (tenant=?)"),
         (overview::BUCKETS, "SEARCH tenant_stats USING PRIMARY KEY (tenant=? AND bucket>?)"),
+        (overview::WAITING_IN_ALL, "SCAN pending USING COVERING INDEX pending_due"),
         (overview::QUEUED, "SEARCH pending USING COVERING INDEX pending_due (webhook=?)"),
         (by_hand::ORPHANS, "SEARCH pending USING INDEX pending_due (webhook=?)"),
         (

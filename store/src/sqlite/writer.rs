@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use callboard_domain::measures::StoreMeasures;
 use callboard_domain::store::StoreError;
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -92,7 +93,7 @@ impl Writer {
         conn: Connection,
         ledger: Ledger,
         file: DatabaseFile,
-        checkpoints: WakeCheckpoints,
+        (checkpoints, measures): (WakeCheckpoints, Arc<StoreMeasures>),
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel();
         let unwritten = ledger.unwritten.count();
@@ -102,6 +103,7 @@ impl Writer {
             file,
             commands,
             checkpoints,
+            measures,
             restart: Restart::default(),
             stalled: false,
             patience: IDLE,
@@ -177,6 +179,7 @@ struct Worker {
     file: DatabaseFile,
     commands: Receiver<Box<dyn Command>>,
     checkpoints: WakeCheckpoints,
+    measures: Arc<StoreMeasures>,
     /// When the log is to be started anew.
     restart: Restart,
     /// Bringing the logs up to date has failed, and waits for an idle moment.
@@ -239,8 +242,10 @@ impl Worker {
     }
 
     fn run_group(&mut self, mut group: Vec<Box<dyn Command>>) {
+        let (began, commands) = (self.measures.begin(), group.len());
         let outcome =
             self.transaction(|write| group.iter_mut().try_for_each(|command| run(&mut **command, write)));
+        self.measures.ended(began, commands, outcome.is_ok());
         match outcome {
             Err(failure) if group.len() > 1 && !failure.concerns_everybody() => self.run_singly(group),
             outcome => answer(group, &outcome.map_err(StoreError::from)),
@@ -252,7 +257,9 @@ impl Worker {
     fn run_singly(&mut self, group: Vec<Box<dyn Command>>) {
         let mut commands = group.into_iter();
         while let Some(mut command) = commands.next() {
+            let began = self.measures.begin();
             let outcome = self.transaction(|write| run(&mut *command, write));
+            self.measures.ended(began, 1, outcome.is_ok());
             let hopeless = outcome.as_ref().is_err_and(Failure::concerns_everybody);
             let outcome = outcome.map_err(StoreError::from);
             command.answer(outcome.clone());

@@ -24,7 +24,7 @@ use callboard_domain::portal::PortalLink;
 use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
-    AccessStore, AuditStore, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
+    AccessStore, AuditStore, Backlog, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
     EventFilter, EventStore, FailedFilter, FailedGroups, FailedStore, JobStore, KeyStore, LaneClaim, Late,
     Listed, NewClient, NewEvent, NewPortalLink, NewReplay, NewSession, NewWebhook, Node, NodeStore,
     OverviewStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey, SessionStore, Signal, Space,
@@ -445,6 +445,7 @@ impl OverviewStore for SimulatedStore {
         fn count_webhooks(tenant: TenantKey) -> WebhookCounts;
         fn vitals(webhooks: Vec<WebhookKey>, since: Timestamp) -> Vec<Vitals>;
         fn tenant_stats(tenant: TenantKey, since: Timestamp) -> WebhookStats;
+        fn backlog(now: Timestamp) -> Backlog;
         fn space() -> Space;
     }
 }
