@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callboard_domain::delivery::{Attempt, Cause, Outcome};
 use callboard_domain::id::{DeliveryKey, WebhookKey};
 
 use crate::lanes::{Ended, Lane, Work};
@@ -62,6 +63,35 @@ pub(crate) async fn run(engine: Arc<Engine>, lane: Arc<Lane>, mut work: Work, pl
     engine.pump(&lane);
 }
 
+/// Tells what came of an attempt. Only what is given up is told at all times: when
+/// much is sold, a line for each delivery would be all that there is in a log.
+fn log(work: &Work, attempt: &Attempt) {
+    let event = &work.queued.event;
+    let (cause, status) = (attempt.cause.map(Cause::as_str), attempt.status);
+    let duration_us = u64::try_from(attempt.duration.as_micros()).unwrap_or(u64::MAX);
+    macro_rules! told {
+        ($level:ident, $what:literal) => {
+            tracing::$level!(
+                target: "callboard::delivery",
+                event = %event.id,
+                delivery = %attempt.delivery,
+                webhook = %work.target.webhook.id,
+                tenant = event.tenant.0,
+                number = attempt.number,
+                cause,
+                status,
+                duration_us,
+                $what
+            )
+        };
+    }
+    match attempt.outcome {
+        Outcome::Delivered => told!(debug, "delivered"),
+        Outcome::GivenUp => told!(info, "a delivery is given up"),
+        Outcome::Retry(_) | Outcome::Superseded | Outcome::Cancelled => told!(debug, "an attempt failed"),
+    }
+}
+
 /// Makes one attempt, and sees to what follows from it; whether it failed.
 async fn attempt_one(engine: &Arc<Engine>, lane: &Lane, work: &Work) -> bool {
     let mut under_way = UnderWay { engine, lane, delivery: Some((work.queued.delivery, lane.key())) };
@@ -70,6 +100,7 @@ async fn attempt_one(engine: &Arc<Engine>, lane: &Lane, work: &Work) -> bool {
     let began = tried.attempt.started_at;
     let dialect = work.target.webhook.settings.subscription.dialect();
     engine.measures.attempted(&tried.attempt, dialect, work.queued.event.accepted_at);
+    log(work, &tried.attempt);
     health::exhausted(engine, work, &tried.attempt).await;
     // The channel is bounded: this waits when outcomes can't be written, and
     // fails when the engine has stopped.

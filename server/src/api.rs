@@ -32,6 +32,7 @@ pub(crate) mod replays;
 mod request;
 pub(crate) mod serve;
 pub(crate) mod sign_in_links;
+pub(crate) mod starting;
 pub(crate) mod state;
 pub(crate) mod tenants;
 mod tls;

@@ -100,7 +100,8 @@ async fn assemble(
         .map_err(|source| StartError::Listen { address: settings.listen, source })?;
     let own_url = own_url(&listener, settings);
     let measures = Measures::new(Arc::new(StoreMeasures::new(Arc::clone(&clock))), clock.elapsed());
-    let store = open_measured(settings, Arc::clone(&measures.store)).await?;
+    let opening = Box::pin(open_measured(settings, Arc::clone(&measures.store)));
+    let store = while_answering(&listener, certificate.is_none(), opening).await?;
     time::follow_once(&*store, &*clock).await?;
     let guard = Guard::with_rules(settings.egress.rules());
     let proxy = settings.egress.proxy().map_err(StartError::Proxy)?;
@@ -128,6 +129,7 @@ async fn assemble(
         public_url: settings.public_url(),
         own_url,
         proxies: api::Proxies::new(&settings.http),
+        drain: config::seconds(settings.http.drain_seconds),
         oidc: settings.oidc.clone(),
         limits: settings.limits.clone(),
         certificate,
@@ -237,6 +239,19 @@ pub fn space(database: &str) -> std::io::Result<Space> {
     let free = u64::from(u32::from_be_bytes([header[36], header[37], header[38], header[39]]));
     let log = std::fs::metadata(format!("{path}-wal")).map_or(0, |file| file.len());
     Ok(Space { bytes: std::fs::metadata(path)?.len() + log, free_bytes: free * page })
+}
+
+/// Waits for `opening`, and meanwhile tells clients that the program starts, where
+/// they speak plain HTTP; others wait for the answer.
+async fn while_answering<T>(listener: &TcpListener, plainly: bool, opening: impl Future<Output = T>) -> T {
+    if !plainly {
+        return opening.await;
+    }
+    tokio::select! {
+        biased;
+        opened = opening => opened,
+        never = api::starting::answer(listener, api::starting::SOON) => match never {},
+    }
 }
 
 /// Where the listener can be reached from this machine.

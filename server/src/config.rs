@@ -305,6 +305,7 @@ impl Settings {
                 "where clients reach the server, such as https://callboard.example, without a query",
             );
         }
+        self.http.check()?;
         self.egress.check()?;
         self.encryption.check()?;
         let https_possible = self.tls.files().is_some() || !self.http.trusted_proxies.is_empty();

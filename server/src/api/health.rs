@@ -1,18 +1,27 @@
 //! For load balancers and supervisors: is it alive, can it serve.
 
-use axum::Json;
 use axum::extract::State as Shared;
-
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use callboard_domain::store::StoreError;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::problem::{Problem, ProblemDocument};
 use super::state::State;
+use crate::source::Condition;
+
+/// Tells when the program stops: from then on others should get its requests.
+#[derive(Debug, Clone)]
+pub(super) struct Draining(pub(super) CancellationToken);
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok` or `ready`.
+    /// `ok`; of `/readyz`, `ready`, or `degraded` where events are taken from NATS and
+    /// it can't be reached, or what it gave can't be recorded: requests are served all
+    /// the same.
     #[schema(example = "ok")]
     status: &'static str,
     /// The program's version.
@@ -20,7 +29,6 @@ pub struct Health {
     version: &'static str,
     /// Where events are taken from NATS: `consuming`; `connecting` or `away`
     /// while it can't be reached; `held` while the database can't take them.
-    /// The server itself is ready all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "consuming")]
     nats: Option<&'static str>,
@@ -41,16 +49,25 @@ pub(super) async fn alive() -> Json<Health> {
     Json(Health::new("ok"))
 }
 
-/// Tell whether the database can be written. Needs no token.
+/// Tell whether requests can be served. Needs no token.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready", tag = "about", security(()),
     responses(
-        (status = 200, description = "It can be written", body = Health),
-        (status = 503, description = "It can't be used", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "They can: `ready`, or `degraded` while a source of events is away", body = Health),
+        (status = 503, description = "They can't, or others should get them. `condition` is `starting`, `degraded` while the database can't be written, or `draining` once a stop was asked for", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn ready(Shared(state): Shared<State>) -> Result<Json<Health>, Problem> {
-    state.inner.store.check().await?;
-    let nats = state.inner.options.nats.as_ref().map(|nats| nats.condition().as_str());
-    Ok(Json(Health { nats, ..Health::new("ready") }))
+pub(super) async fn ready(
+    Extension(draining): Extension<Draining>,
+    Shared(state): Shared<State>,
+) -> Result<Json<Health>, Problem> {
+    if draining.0.is_cancelled() {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops; ask another one");
+        return Err(problem.with_condition("draining"));
+    }
+    let degraded = |error: StoreError| Problem::from(error).with_condition("degraded");
+    state.inner.store.check().await.map_err(degraded)?;
+    let nats = state.inner.options.nats.as_ref().map(|nats| nats.condition());
+    let status = if nats.is_none_or(|nats| nats == Condition::Consuming) { "ready" } else { "degraded" };
+    Ok(Json(Health { nats: nats.map(Condition::as_str), ..Health::new(status) }))
 }

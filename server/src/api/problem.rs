@@ -31,6 +31,9 @@ pub struct ProblemDocument {
     /// Every fault of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<InputFault>,
+    /// Of `/readyz`: `starting`, `degraded` or `draining`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<&'static str>,
 }
 
 /// One fault of an input.
@@ -61,6 +64,7 @@ struct Parts {
     kind: &'static str,
     detail: String,
     errors: Vec<InputFault>,
+    condition: Option<&'static str>,
     header: Option<(header::HeaderName, String)>,
 }
 
@@ -82,7 +86,8 @@ impl Problem {
             status if status.is_client_error() => "invalid-input",
             _ => "internal",
         };
-        Self(Box::new(Parts { status, kind, detail: detail.into(), errors: Vec::new(), header: None }))
+        let (errors, condition, header) = (Vec::new(), None, None);
+        Self(Box::new(Parts { status, kind, detail: detail.into(), errors, condition, header }))
     }
 
     /// The same, of another kind than its status says.
@@ -117,6 +122,12 @@ impl Problem {
 
     fn with_errors(mut self, errors: Vec<InputFault>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// The same, of a server in this condition.
+    pub(super) fn with_condition(mut self, condition: &'static str) -> Self {
+        self.0.condition = Some(condition);
         self
     }
 
@@ -248,13 +259,14 @@ impl From<RecordError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let kept = self.clone();
-        let Parts { status, kind, detail, errors, header } = *self.0;
+        let Parts { status, kind, detail, errors, condition, header } = *self.0;
         let document = ProblemDocument {
             kind: format!("urn:callboard:problem:{kind}"),
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
             detail,
             errors,
+            condition,
         };
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();

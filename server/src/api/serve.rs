@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::connections::{Full, Place};
+use super::health::Draining;
 use super::patience::{Answer, Course, Patience, Patient};
 use super::peer::Near;
 use super::request::{Requests, Series};
@@ -55,25 +56,28 @@ struct Entrance {
     stop: CancellationToken,
 }
 
-/// Serves until `stop` is cancelled, then answers what it has.
+/// Serves until `stop` is cancelled and the time to drain has passed, then answers
+/// what it has.
 ///
 /// # Errors
 /// None at present; a listener that fails is tried again.
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> std::io::Result<()> {
     let options = &state.inner.options;
+    let drain = options.drain;
+    let closing = CancellationToken::new();
     let limits = options.limits.clone();
     let places = Arc::clone(&state.inner.connections);
     let certificate = options.certificate.clone();
     if let Some(certificate) = &certificate {
         let every = options.certificate_looked_at;
-        tokio::spawn(Arc::clone(certificate).follow(every, stop.clone()));
+        tokio::spawn(Arc::clone(certificate).follow(every, closing.clone()));
     }
     let mut refusals = Refusals::new(&state);
     if let Some(issuer) = &state.inner.issuer {
         // So that the first token need not wait for it.
         tokio::spawn(Arc::clone(&issuer.keys).begin());
     }
-    let quota = (state.clone(), stop.clone());
+    let quota = (state.clone(), closing.clone());
     tokio::spawn(async move {
         let (state, stop) = quota;
         if let Some(quota) = &state.inner.quota {
@@ -88,15 +92,21 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
     };
     let measures = Arc::clone(&state.inner.measures);
     let requests = Requests::new(&state);
-    let router = router(state.clone()).layer(Extension(Stopping(stop.clone())));
+    let router = router(state.clone())
+        .layer(Extension(Stopping(closing.clone())))
+        .layer(Extension(Draining(stop.clone())));
     let router = TowerToHyperService::new(router);
     let entrance =
-        Arc::new(Entrance { router, limits, patience, certificate, requests, state, stop: stop.clone() });
+        Arc::new(Entrance { router, limits, patience, certificate, requests, state, stop: closing.clone() });
     let connections = TaskTracker::new();
+    let mut drained = std::pin::pin!(async {
+        stop.cancelled().await;
+        tokio::time::sleep(drain).await;
+    });
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+            () = drained.as_mut() => break,
         };
         match accepted {
             Ok((stream, address)) => match places.admit(address.ip()) {
@@ -116,6 +126,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         }
     }
     drop(listener);
+    closing.cancel();
     connections.close();
     if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
         tracing::warn!("requests still under way after {DRAIN:?} are cut off");

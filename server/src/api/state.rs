@@ -81,6 +81,8 @@ pub struct Options {
     pub oidc: Oidc,
     /// What one client may take.
     pub limits: Limits,
+    /// How long connections are still accepted after a stop was asked for.
+    pub drain: Duration,
     /// What is shown to clients, where TLS is spoken.
     pub certificate: Option<Arc<Certificate>>,
     /// How often it is looked at for changes.

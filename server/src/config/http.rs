@@ -14,6 +14,19 @@ pub struct Http {
     pub trusted_proxies: Vec<IpNet>,
     /// How they say it.
     pub forwarded_header: ForwardedHeader,
+    /// Seconds after a stop was asked for in which connections are still accepted,
+    /// while `/readyz` says that others should get them.
+    pub drain_seconds: f64,
+}
+
+impl Http {
+    /// What the types can't say.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if !(0.0..=3_600.0).contains(&self.drain_seconds) {
+            return Err(("http.drain_seconds", "must be a number of seconds from 0 to 3600".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// The headers by which proxies say whom a request is from. Only one kind is
@@ -31,6 +44,10 @@ pub enum ForwardedHeader {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), forwarded_header: ForwardedHeader::XForwardedFor }
+        Self {
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            drain_seconds: 0.0,
+        }
     }
 }

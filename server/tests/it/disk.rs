@@ -29,7 +29,9 @@ fn events(name: &str, count: usize) -> Value {
 async fn assert_reads_only(process: &Process, webhook: &str, known: &str) {
     process.post("/v1/events", &event("refused")).await.assert_unavailable();
     process.post("/v1/events", &events("refused", 20)).await.assert_unavailable();
-    process.get("/readyz").await.assert_unavailable();
+    let unready = process.get("/readyz").await;
+    unready.assert_unavailable();
+    assert_eq!(unready.json["condition"], "degraded");
     process.get("/healthz").await.is(200);
     process.get(&format!("/v1/events/{known}")).await.is(200);
     process.get(&format!("/v1/webhooks/{webhook}/deliveries")).await.is(200);

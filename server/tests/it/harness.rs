@@ -147,6 +147,11 @@ impl Harness {
         }
     }
 
+    /// Asks the program to stop, and does not wait for it.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops the program, which ends everything that is under way, and starts
     /// it again on another port.
     pub(crate) fn restart(&mut self) {
