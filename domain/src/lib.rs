@@ -6,7 +6,7 @@
 //! it; [`matching`] brings the two together; [`delivery`] is what follows,
 //! told in a dialect of [`wire`], signed by [`signing`], repeated by
 //! [`retry`]. [`audit`] tells who changed what. [`store`] says what is asked of a
-//! database. [`measures`] counts what happens.
+//! database. [`measures`] counts what happens, and [`trace`] follows it.
 
 pub mod access;
 pub mod audit;
@@ -29,6 +29,7 @@ pub mod retry;
 pub mod signing;
 pub mod stats;
 pub mod store;
+pub mod trace;
 pub mod trigger;
 pub mod webhook;
 pub mod wire;

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Outcome, StoredEvent};
 use callboard_domain::id::{DeliveryKey, EventId};
+use callboard_domain::trace::TraceContext;
 use callboard_domain::wire::Message;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
 
 use crate::http::{Answer, Client, Endpoint, Exchange};
 use crate::lanes::{Ended, Work};
+use crate::spans;
 use crate::target::Target;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -44,19 +46,24 @@ pub struct Tried {
     pub ended: Ended,
 }
 
-/// Makes one attempt. Retries that double start from `retry_base`.
+/// Makes one attempt. Retries that double start from `retry_base`; the receiver is told
+/// of `trace`.
 pub async fn attempt(
     work: &Work,
     client: &Client,
     clock: &dyn Clock,
     rng: &parking_lot::Mutex<dyn Rng + Send>,
     retry_base: Duration,
+    trace: Option<&TraceContext>,
 ) -> Tried {
     let Work { queued, target, .. } = work;
     let started_at = clock.now();
     let begun = clock.elapsed();
     let exchange = match prepare(target, &queued.event, queued.delivery, started_at) {
-        Ok(Prepared { endpoint, headers, body }) => {
+        Ok(Prepared { endpoint, mut headers, body }) => {
+            if let Some(trace) = trace {
+                spans::tell(&mut headers, trace);
+            }
             Ok(client.post(endpoint, headers, body, target.webhook.settings.timeout).await)
         }
         Err(unsendable) => Err(unsendable),

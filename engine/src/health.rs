@@ -151,7 +151,7 @@ async fn notify(engine: &Arc<Engine>, webhook: &Webhook, notice: Event, heard: H
         if heard == Heard::OrNotAtAll && targets.iter().all(Vec::is_empty) {
             return Ok(());
         }
-        let recorded = publish::record(Arc::clone(engine), webhook.tenant, events, targets);
+        let recorded = publish::record(Arc::clone(engine), webhook.tenant, events, targets, None);
         Uncancelled::new(recorded).await.map(drop)
     };
     // A conflict means that it was told before a crash.

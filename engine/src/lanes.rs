@@ -14,6 +14,7 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{DeliveryKey, WebhookKey};
 use callboard_domain::store::Claimed;
+use callboard_domain::trace::TraceContext;
 use parking_lot::Mutex;
 
 use crate::health::Turn;
@@ -49,12 +50,14 @@ pub struct Queued {
     pub tries: u32,
     /// What to deliver.
     pub event: Arc<StoredEvent>,
+    /// The trace that it belongs to, as far as that is known.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 impl From<Claimed> for Queued {
     fn from(claimed: Claimed) -> Self {
         let Claimed { delivery, attempts, tries, event } = claimed;
-        Self { delivery, attempts, tries, event }
+        Self { delivery, attempts, tries, event, trace: None }
     }
 }
 

@@ -18,6 +18,7 @@ use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
 use callboard_domain::matching::Reach;
 use callboard_domain::measures::{EngineMeasures, Level};
 use callboard_domain::store::{RecordError, Result, Store};
+use callboard_domain::trace::{SpanKind, TraceContext, Tracer};
 use parking_lot::Mutex;
 use rand::Rng;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -43,6 +44,7 @@ mod publish;
 pub mod registry;
 mod runner;
 mod signals;
+mod spans;
 pub mod stream;
 pub mod target;
 mod uncancelled;
@@ -95,6 +97,10 @@ pub struct Options {
     pub openticket_retry_base: Duration,
     /// Where links in deliveries lead, without a slash at the end.
     pub public_url: String,
+    /// Who collects spans, if anybody does.
+    pub tracer: Option<Arc<dyn Tracer>>,
+    /// Whether receivers get the context of the trace that a delivery belongs to.
+    pub pass_traces_on: bool,
 }
 
 impl Default for Options {
@@ -108,6 +114,8 @@ impl Default for Options {
             disable_after: Duration::from_hours(5 * 24),
             openticket_retry_base: Duration::from_secs(30),
             public_url: "http://127.0.0.1:8080".to_owned(),
+            tracer: None,
+            pass_traces_on: true,
         }
     }
 }
@@ -217,11 +225,47 @@ impl Engine {
         tenant: TenantKey,
         events: Vec<Event>,
     ) -> Result<Vec<Published>, RecordError> {
+        self.publish_traced(tenant, events, None).await
+    }
+
+    /// Like [`Self::publish`], in the trace that the publisher has sent along.
+    ///
+    /// # Errors
+    /// See [`RecordError`]; nothing was recorded then.
+    pub async fn publish_traced(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        events: Vec<Event>,
+        parent: Option<TraceContext>,
+    ) -> Result<Vec<Published>, RecordError> {
         let began = self.clock.elapsed();
-        let targets = self.targets(tenant, &events, None).await?;
-        let published = Uncancelled::new(publish::record(Arc::clone(self), tenant, events, targets)).await?;
-        self.measures.publish.note_time(self.clock.elapsed().saturating_sub(began));
-        Ok(published)
+        let span = self.begin_span(parent.as_ref());
+        // Where no span is kept, what follows is below the publisher's own.
+        let trace = span.as_ref().map(|span| span.context.clone()).or(parent);
+        let published = self.publish_within(tenant, events, trace).await;
+        if let Some(span) = span {
+            let ended = (span, "publish", SpanKind::Producer);
+            self.end_span(ended, published.is_err(), Vec::new());
+        }
+        if published.is_ok() {
+            self.measures.publish.note_time(self.clock.elapsed().saturating_sub(began));
+        }
+        published
+    }
+
+    async fn publish_within(
+        self: &Arc<Self>,
+        tenant: TenantKey,
+        events: Vec<Event>,
+        trace: Option<TraceContext>,
+    ) -> Result<Vec<Published>, RecordError> {
+        let span = trace.as_ref().and_then(|trace| self.begin_span(Some(trace)));
+        let targets = self.targets(tenant, &events, None).await;
+        if let Some(span) = span {
+            self.end_span((span, "match", SpanKind::Internal), targets.is_err(), Vec::new());
+        }
+        let recording = publish::record(Arc::clone(self), tenant, events, targets?, trace);
+        Uncancelled::new(recording).await
     }
 
     /// The webhooks that hear each of `events`, but for one.

@@ -8,6 +8,7 @@ use callboard_domain::delivery::StoredEvent;
 use callboard_domain::event::Event;
 use callboard_domain::id::{DeliveryKey, EventId, TenantKey};
 use callboard_domain::store::{NewDelivery, NewEvent, Order, RecordError, Recorded};
+use callboard_domain::trace::{SpanKind, TraceContext};
 use callboard_domain::wire::Renderings;
 
 use crate::Engine;
@@ -86,7 +87,13 @@ impl Planned {
     }
 
     /// Sends recorded deliveries on their way.
-    fn dispatch(&self, engine: &Arc<Engine>, tenant: TenantKey, recorded: &Recorded) {
+    fn dispatch(
+        &self,
+        engine: &Arc<Engine>,
+        tenant: TenantKey,
+        recorded: &Recorded,
+        trace: Option<&Arc<TraceContext>>,
+    ) {
         let stored = Arc::new(StoredEvent {
             key: recorded.key,
             tenant,
@@ -110,7 +117,8 @@ impl Planned {
                 }
             } else if place.reserved {
                 let event = Arc::clone(&stored);
-                place.lane.fill(Queued { delivery, attempts: 0, tries: 0, event }, elapsed);
+                let trace = trace.map(Arc::clone);
+                place.lane.fill(Queued { delivery, attempts: 0, tries: 0, event, trace }, elapsed);
                 filled.push(Arc::clone(&place.lane));
             } else {
                 engine.note_stored(place.lane.key(), recorded.accepted_at);
@@ -131,14 +139,16 @@ fn note(engine: &Engine, planned: &[Planned], recorded: &[Recorded]) {
 }
 
 /// Records `events` with all their deliveries, and sends those on their way.
-/// `targets` holds for each event the webhooks that hear it.
+/// `targets` holds for each event the webhooks that hear it, and `trace` what they are
+/// published within.
 pub(crate) async fn record(
     engine: Arc<Engine>,
     tenant: TenantKey,
     events: Vec<Event>,
     targets: Vec<Vec<Arc<Target>>>,
+    trace: Option<TraceContext>,
 ) -> Result<Vec<Published>, RecordError> {
-    record_planned(engine, tenant, events, targets, None).await
+    record_planned(engine, tenant, events, targets, (None, trace)).await
 }
 
 /// Records one event that somebody asked for by hand, and goes on as [`record`]
@@ -150,7 +160,7 @@ pub(crate) async fn record_by_hand(
     targets: Vec<Arc<Target>>,
     audited: (By, Change),
 ) -> Result<Vec<Published>, RecordError> {
-    record_planned(engine, tenant, vec![event], vec![targets], Some(audited)).await
+    record_planned(engine, tenant, vec![event], vec![targets], (Some(audited), None)).await
 }
 
 async fn record_planned(
@@ -158,7 +168,7 @@ async fn record_planned(
     tenant: TenantKey,
     events: Vec<Event>,
     targets: Vec<Vec<Arc<Target>>>,
-    audited: Option<(By, Change)>,
+    (audited, trace): (Option<(By, Change)>, Option<TraceContext>),
 ) -> Result<Vec<Published>, RecordError> {
     let planned: Vec<Planned> = events
         .into_iter()
@@ -166,12 +176,16 @@ async fn record_planned(
         .map(|(event, targets)| Planned::new(&engine, event, &targets))
         .collect();
     let now = engine.clock.now();
+    let span = trace.as_ref().and_then(|trace| engine.begin_span(Some(trace)));
     let recorded = if let (Some(audited), [one]) = (audited, &*planned) {
         engine.store.record_by_hand(tenant, one.to_record(), audited).await.map(|one| vec![one])
     } else {
         let to_record = planned.iter().map(Planned::to_record).collect();
         engine.store.record_events(tenant, to_record, now).await
     };
+    if let Some(span) = span {
+        engine.end_span((span, "commit", SpanKind::Internal), recorded.is_err(), Vec::new());
+    }
     let recorded = match recorded {
         Ok(recorded) => recorded,
         Err(error) => {
@@ -183,11 +197,12 @@ async fn record_planned(
     };
     engine.tails.recorded(tenant);
     note(&engine, &planned, &recorded);
+    let trace = trace.map(Arc::new);
     let published = planned.iter().zip(&recorded).map(|(planned, recorded)| {
         if recorded.duplicate {
             planned.give_up(&engine, now);
         } else {
-            planned.dispatch(&engine, tenant, recorded);
+            planned.dispatch(&engine, tenant, recorded, trace.as_ref());
         }
         Published {
             id: planned.event.id.clone(),

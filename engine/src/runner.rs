@@ -96,7 +96,12 @@ fn log(work: &Work, attempt: &Attempt) {
 async fn attempt_one(engine: &Arc<Engine>, lane: &Lane, work: &Work) -> bool {
     let mut under_way = UnderWay { engine, lane, delivery: Some((work.queued.delivery, lane.key())) };
     let retry_base = engine.options.openticket_retry_base;
-    let tried = attempt::attempt(work, &engine.client, &*engine.clock, &engine.rng, retry_base).await;
+    let span = engine.begin_attempt(work);
+    let trace = engine.context_for(work, span.as_ref());
+    let tried = attempt::attempt(work, &engine.client, &*engine.clock, &engine.rng, retry_base, trace).await;
+    if let Some(span) = span {
+        engine.end_attempt(span, work, &tried.attempt);
+    }
     let began = tried.attempt.started_at;
     let dialect = work.target.webhook.settings.subscription.dialect();
     engine.measures.attempted(&tried.attempt, dialect, work.queued.event.accepted_at);

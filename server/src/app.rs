@@ -25,6 +25,7 @@ use crate::config::{self, Loaded, Settings, ShownSetting};
 use crate::metrics::Measures;
 use crate::source::nats::NatsSource;
 use crate::time;
+use crate::traces::{self, Exporter};
 
 /// The program can't start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     listener: TcpListener,
     nats: Option<NatsSource>,
+    exporter: Option<Exporter>,
     /// The operator's token, when it was made by this start.
     pub new_admin_token: Option<String>,
 }
@@ -108,6 +110,9 @@ async fn assemble(
     let extra_roots = settings.egress.roots().map_err(StartError::Roots)?;
     let client = ClientOptions { proxy, extra_roots, ..ClientOptions::default() };
     let client = Client::new(guard, client, Arc::clone(&clock));
+    let name = node_name(settings);
+    let traces = traces::begin(&settings.telemetry, &name, seeded()?, &measures.spans);
+    let (tracer, exporter) = traces.unzip();
     let options = callboard_engine::Options {
         lane_capacity: settings.delivery.lane_capacity,
         queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,
@@ -117,6 +122,8 @@ async fn assemble(
         disable_after: settings.disable_after(),
         openticket_retry_base: settings.retry_base(),
         public_url: settings.public_url().unwrap_or_else(|| own_url.clone()),
+        tracer,
+        pass_traces_on: settings.telemetry.pass_on,
     };
     let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), seeded()?, client, options);
     let nats = NatsSource::new(&settings.source.nats, &engine, &store, &clock);
@@ -148,7 +155,7 @@ async fn assemble(
     };
     let state =
         State::new(Arc::clone(&store), Arc::clone(&engine), Arc::clone(&clock), rng, admin, options).await?;
-    Ok(App { state, engine, store, clock, listener, nats, new_admin_token })
+    Ok(App { state, engine, store, clock, listener, nats, exporter, new_admin_token })
 }
 
 /// Opens the database of the settings alone, as [`build`] does.
@@ -164,7 +171,7 @@ async fn open_measured(
     measures: Arc<StoreMeasures>,
 ) -> Result<Arc<dyn Store>, StartError> {
     let max_connections = settings.postgres.max_connections;
-    let node_name = settings.postgres.node_name.clone().unwrap_or_else(machine_name);
+    let node_name = node_name(settings);
     let options = postgres::Options { max_connections, node_name, ..postgres::Options::default() };
     let keys = || Ok::<_, StartError>(settings.encryption.keys(&settings.database, seeded()?)?);
     let open = |keys| {
@@ -195,6 +202,11 @@ pub fn new_key() -> Result<(String, String), StartError> {
 /// What the database of the settings is.
 fn database_kind(settings: &Settings) -> &'static str {
     if settings.database.reveal().starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" }
+}
+
+/// What this process is called.
+fn node_name(settings: &Settings) -> String {
+    settings.postgres.node_name.clone().unwrap_or_else(machine_name)
 }
 
 /// What the machine calls itself; empty where it does not say.
@@ -308,6 +320,8 @@ impl App {
         let engine_stop = CancellationToken::new();
         let engine = tokio::spawn(Arc::clone(&self.engine).run(engine_stop.clone()));
         let time = tokio::spawn(time::follow(Arc::clone(&self.store), self.clock, engine_stop.clone()));
+        let traces_stop = CancellationToken::new();
+        let traces = self.exporter.map(|exporter| tokio::spawn(exporter.run(traces_stop.clone())));
         let source_stop = stop.child_token();
         let source = self.nats.map(|nats| tokio::spawn(nats.run(source_stop.clone())));
         let served = api::serve(self.listener, self.state, stop).await;
@@ -321,6 +335,10 @@ impl App {
             tracing::error!(%error, "the engine failed");
         }
         time.abort();
+        traces_stop.cancel();
+        if let Some(Err(error)) = futures_util::future::OptionFuture::from(traces).await {
+            tracing::error!(%error, "the exporter of traces failed");
+        }
         self.store.close().await;
         served
     }

@@ -17,6 +17,7 @@ mod metrics;
 mod oidc;
 mod shown;
 mod source;
+mod telemetry;
 mod tls;
 
 pub use database::DatabaseUrl;
@@ -32,6 +33,7 @@ pub(crate) use oidc::is_safe;
 pub use shown::ShownSetting;
 pub(crate) use shown::shown;
 pub use source::{Nats, Sources};
+pub use telemetry::Telemetry;
 pub use tls::Tls;
 
 /// Settings that no output shows.
@@ -46,7 +48,7 @@ const SECRETS: [&str; 7] = [
 ];
 
 /// Settings without a default, and what holds where they are not given.
-pub(crate) const OPTIONAL: [(&str, &str); 24] = [
+pub(crate) const OPTIONAL: [(&str, &str); 25] = [
     ("admin_token", "made on the first start"),
     ("encryption.keys", "those of encryption.key_file"),
     ("encryption.key_file", "callboard.key beside the database, made on the first start"),
@@ -71,6 +73,7 @@ pub(crate) const OPTIONAL: [(&str, &str); 24] = [
     ("source.nats.nkey", "none"),
     ("source.nats.credentials", "none"),
     ("source.nats.ca_file", "the system's certificates"),
+    ("telemetry.otlp_endpoint", "no traces are collected"),
 ];
 
 /// A text that no output shows.
@@ -134,6 +137,8 @@ pub struct Settings {
     pub log: Log,
     /// Who may read the metrics.
     pub metrics: Metrics,
+    /// Traces.
+    pub telemetry: Telemetry,
 }
 
 /// How a PostgreSQL database is used.
@@ -244,6 +249,7 @@ impl Default for Settings {
             source: Sources::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             metrics: Metrics::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -316,6 +322,7 @@ impl Settings {
             );
         }
         self.limits.check()?;
+        self.telemetry.check()?;
         self.tls.check()?;
         self.oidc.check()?;
         self.source.nats.check()

@@ -17,3 +17,4 @@ pub mod source;
 pub mod supervisor;
 pub mod telemetry;
 mod time;
+mod traces;

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use callboard_domain::measures::{Counter, Histogram, Level, StoreMeasures};
 
+use crate::traces::SpanMeasures;
+
 mod process;
 mod samples;
 mod tell;
@@ -68,6 +70,8 @@ pub struct Measures {
     pub api: ApiMeasures,
     /// The database.
     pub store: Arc<StoreMeasures>,
+    /// Spans.
+    pub spans: Arc<SpanMeasures>,
     /// What is looked at now and then.
     pub samples: Samples,
     /// Time of the clock when the program started.
@@ -80,6 +84,6 @@ impl Measures {
     #[must_use]
     pub fn new(store: Arc<StoreMeasures>, now: Duration) -> Arc<Self> {
         let (api, samples) = (ApiMeasures::default(), Samples::default());
-        Arc::new(Self { api, store, samples, started: now })
+        Arc::new(Self { api, store, spans: Arc::default(), samples, started: now })
     }
 }

@@ -58,7 +58,7 @@ fn event() -> Arc<StoredEvent> {
 }
 
 fn queued(number: i64) -> Queued {
-    Queued { delivery: DeliveryKey(number), attempts: 0, tries: 0, event: event() }
+    Queued { delivery: DeliveryKey(number), attempts: 0, tries: 0, event: event(), trace: None }
 }
 
 fn claimed(number: i64) -> Claimed {

@@ -8,6 +8,7 @@ use callboard_domain::id::{DeliveryKey, EventId, JobKey, WebhookKey};
 use callboard_domain::job::Selection;
 use callboard_domain::matching::{Explanation, explain_stored};
 use callboard_domain::store::{Page, RecordError, Store, StoreError};
+use callboard_domain::trace::TraceContext;
 use callboard_domain::webhook::{Status, Webhook};
 use callboard_engine::Published;
 
@@ -25,14 +26,19 @@ pub fn is_single(body: &JsonText) -> bool {
 }
 
 /// Publishes the events of a body, all or none, out of what the tenant may publish.
-pub async fn publish(access: &Granted<WriteEvents>, body: &JsonText) -> Result<Vec<Published>, Problem> {
+/// `trace` is that of who asks.
+pub async fn publish(
+    access: &Granted<WriteEvents>,
+    body: &JsonText,
+    trace: Option<TraceContext>,
+) -> Result<Vec<Published>, Problem> {
     let now = access.now();
     let events =
         read_events(&body.text, body.lines, now, &mut || access.with_rng(|rng| EventId::generate(now, rng)))
             .map_err(Problem::faults)?;
     let count = events.len();
     access.take_from_quota(count)?;
-    access.engine().publish(access.tenant.key, events).await.map_err(|error| {
+    access.engine().publish_traced(access.tenant.key, events, trace).await.map_err(|error| {
         access.put_back_into_quota(count);
         match error {
             // The pointer of a single event does not start with an index.

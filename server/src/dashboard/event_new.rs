@@ -78,7 +78,7 @@ pub(super) async fn submit(
         let fault = (String::new(), "must be one event: a JSON object".to_owned());
         return again(StatusCode::UNPROCESSABLE_ENTITY, vec![fault], body.text);
     }
-    let published = match events::publish(&access, &body).await {
+    let published = match events::publish(&access, &body, None).await {
         Ok(published) => published,
         Err(problem) => {
             let status = match problem.status() {

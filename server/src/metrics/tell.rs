@@ -25,6 +25,7 @@ pub(crate) async fn tell(state: &State) -> String {
     database(&mut text, measures, &seen, inner.store.lease().is_some());
     clients(&mut text, &measures.api, inner.engine.streams());
     source(&mut text, inner.options.nats.as_ref());
+    spans(&mut text, measures);
     process(&mut text, Process::read());
     text.finish()
 }
@@ -132,6 +133,13 @@ fn source(text: &mut Text, nats: Option<&Watch>) {
     let each = Condition::ALL.map(|condition| (condition.as_str(), u8::from(condition == now)));
     let help = "How the source of events in NATS is: 1 for the condition that holds.";
     text.by(Gauge, ("callboard_nats_condition", "condition"), help, each);
+}
+
+fn spans(text: &mut Text, measures: &Measures) {
+    let exported = "Spans that the collector of traces took.";
+    text.one(Counter, "callboard_spans_exported_total", exported, measures.spans.exported.read());
+    let dropped = "Spans that it did not take, or that there was no room for.";
+    text.one(Counter, "callboard_spans_dropped_total", dropped, measures.spans.dropped.read());
 }
 
 /// By the names that Prometheus' own libraries use.

@@ -44,5 +44,6 @@ mod soak;
 mod stream;
 mod supervision;
 mod tls;
+mod traces;
 mod viagogo;
 mod webhooks;

@@ -1,10 +1,11 @@
 //! `/v1/events`: publishing, and looking up what was published.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::EventId;
 use callboard_domain::store::EventFilter;
+use callboard_domain::trace::TraceContext;
 use callboard_engine::Published;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -134,9 +135,10 @@ impl From<Published> for PublishedView {
 )]
 pub(in crate::api) async fn publish(
     access: Granted<WriteEvents>,
+    headers: HeaderMap,
     body: JsonText,
 ) -> Result<(StatusCode, Json<PublishedAnswer>), Problem> {
-    let mut published = events::publish(&access, &body).await?;
+    let mut published = events::publish(&access, &body, trace(&headers)).await?;
     let single = events::is_single(&body);
     let answer = match published.pop() {
         Some(only) if single => PublishedAnswer::One(only.into()),
@@ -146,6 +148,12 @@ pub(in crate::api) async fn publish(
         }
     };
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// The trace that the publisher has sent along.
+fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    TraceContext::read(text("traceparent")?, text("tracestate"))
 }
 
 /// Which events to list.
