@@ -10,28 +10,40 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, DatabaseUrl, Loaded, Overrides};
 
+mod audit;
 mod backup;
 mod bench;
+mod body;
 mod client;
 mod config_check;
+mod delivery;
 mod demo;
 mod health;
+mod event;
+mod exit;
 mod job;
 mod keys;
+mod list;
+mod listen;
+mod login;
 mod migrate_data;
+mod profile;
 mod progress;
 mod remote;
 mod replay;
 mod send;
 mod serve;
 mod sign_in_link;
+mod table;
 mod temporary;
 mod tenant;
+mod wait;
+mod webhook;
 
 /// Webhooks for ticketing: publish what happened, and every partner who
 /// registered hears of it.
 #[derive(Debug, Parser)]
-#[command(name = "callboard", version, arg_required_else_help = true)]
+#[command(name = "callboard", version, arg_required_else_help = true, after_help = exit::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -58,9 +70,34 @@ enum Command {
     ///
     /// It is the server's work, and goes on when this command is interrupted.
     Replay(replay::Arguments),
+    /// Bring deliveries to an address that only this machine can reach.
+    ///
+    /// Each event is posted as a webhook gets it, and shown with its number, the time
+    /// (UTC), type, subject, the status of the answer and how long that took. Type r
+    /// and Enter to send the last one again, r 3 for number 3, q to end. A connection
+    /// that breaks is opened anew, and nothing is missed.
+    Listen(listen::Arguments),
+    /// See what was published, and publish more.
+    #[command(subcommand)]
+    Event(event::Command),
+    /// See and change who hears what.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
+    /// See what became of events, and try again.
+    #[command(subcommand)]
+    Delivery(delivery::Command),
     /// Look at, or stop, long work that was started by hand.
     #[command(subcommand)]
     Job(job::Command),
+    /// See who changed what.
+    Audit(audit::Arguments),
+    /// Store a server, and how to sign in to it, for the other commands.
+    Login(login::Arguments),
+    /// Forget what was stored.
+    Logout(login::LogoutArguments),
+    /// Look at what was stored.
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Copy a database of SQLite while a server may use it.
     ///
     /// The copy is complete as of one moment, is checked, and only gets its name
@@ -138,7 +175,15 @@ pub fn run() -> ExitCode {
         Command::Health(arguments) => health::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
+        Command::Event(command) => event::run(&command),
+        Command::Webhook(command) => webhook::run(&command),
+        Command::Delivery(command) => delivery::run(&command),
         Command::Job(command) => job::run(&command),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Logout(arguments) => login::logout(&arguments),
+        Command::Profile(command) => profile::run(&command),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::MigrateData(arguments) => migrate_data::run(&arguments),
         Command::Client(command) => client::run(&command),
@@ -152,7 +197,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             note(&format!("error: {error}"));
-            ExitCode::FAILURE
+            exit::Exit::of(&error).into()
         }
     }
 }
@@ -172,6 +217,19 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
+/// Writes a whole result to standard output. Whoever reads only its beginning, as
+/// `head` does, has got what they wanted.
+fn print(text: &str) -> Outcome {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output can't be written: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a line of result to standard output.
 #[expect(clippy::print_stdout, reason = "this is where a command's result goes")]
 fn say(line: &str) {
@@ -188,4 +246,14 @@ fn note(line: &str) {
 #[expect(clippy::print_stderr, reason = "this is where progress and errors go")]
 fn redraw(line: &str) {
     eprint!("\r\x1b[2K{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_of_a_command_contradict_each_other() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
 }

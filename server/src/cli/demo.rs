@@ -119,7 +119,7 @@ async fn watch(settings: Settings, token: String, exit_after: Option<usize>) -> 
     let receiver = receiver::start(behaviour(Arc::clone(&secrets), arrived), stop.clone()).await?;
     say(&format!("Callboard listens on http://{address}, a receiver on http://{receiver}.\n"));
     let base = format!("http://{address}");
-    let remote = Remote::at(&base, &token, Some(TENANT.to_owned()));
+    let remote = Remote::by_token(&base, &token, Some(TENANT.to_owned()));
     tokio::task::spawn_blocking(move || set_up(&remote, receiver, &secrets)).await??;
     say(&format!("The dashboard, by a link that signs you in once:\n\n  {link}\n"));
     let mut delivered = 0;

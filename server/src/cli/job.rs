@@ -3,12 +3,29 @@
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::{Outcome, remote, say};
+use super::list::{self, List, segment};
+use super::remote::{self, Remote};
+use super::table::Cell;
+use super::wait::{Elsewhere, until_ended};
+use super::{Outcome, print, say};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// List jobs, newest first.
+    List {
+        #[command(flatten)]
+        list: list::Arguments,
+        #[command(flatten)]
+        server: remote::Arguments,
+    },
     /// Show how far a job has come.
-    Show(Arguments),
+    Show {
+        #[command(flatten)]
+        one: Arguments,
+        /// Wait until it has ended
+        #[arg(long)]
+        wait: bool,
+    },
     /// Stop a job; what it has sent stays sent.
     Stop(Arguments),
 }
@@ -25,15 +42,46 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(command: &Command) -> Outcome {
-    let (Command::Show(arguments) | Command::Stop(arguments)) = command;
-    let remote = remote::Remote::new(&arguments.server)?;
-    let path = format!("/v1/jobs/{}", arguments.job);
-    let job = match command {
-        Command::Show(_) => remote.get(&path)?,
-        Command::Stop(_) => remote.act(&format!("{path}/stop"))?,
+    let (job, json) = match command {
+        Command::List { list, server } => return all().show(&Remote::new(server)?, list),
+        Command::Show { one, wait } => {
+            let remote = Remote::new(&one.server)?;
+            let job = remote.get(&one.path())?;
+            (if *wait { until_ended(remote, job, Elsewhere::Lines)? } else { job }, one.json)
+        }
+        Command::Stop(one) => (Remote::new(&one.server)?.act(&format!("{}/stop", one.path()))?, one.json),
     };
-    say(&if arguments.json { job.to_string() } else { in_words(&job) });
+    if json {
+        return print(&format!("{job}\n"));
+    }
+    say(&in_words(&job));
     Ok(())
+}
+
+impl Arguments {
+    fn path(&self) -> String {
+        format!("/v1/jobs/{}", segment(&self.job))
+    }
+}
+
+fn all() -> List<'static, 7> {
+    List {
+        path: "/v1/jobs",
+        query: Vec::new(),
+        heads: ["ID", "KIND", "STATE", "DONE", "TOTAL", "BEGUN", "WEBHOOK"],
+        row: |job| {
+            [
+                Cell::of(&job["id"]),
+                Cell::of(&job["kind"]),
+                Cell::state(job["state"].as_str().unwrap_or_default()),
+                Cell::of(&job["done"]),
+                Cell::of(&job["total"]),
+                Cell::time(&job["created_at"]),
+                Cell::of(&job["webhook_id"]),
+            ]
+        },
+        nothing: "no jobs",
+    }
 }
 
 /// Where a job stands, in a line.

@@ -1,7 +1,6 @@
 //! `callboard replay`: has a server send again what a webhook has had, or send
 //! what it has missed.
 
-use std::io::IsTerminal as _;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,10 +8,8 @@ use callboard_domain::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::remote::{self, Remote};
-use super::{Failure, Outcome, block_on, clock, job, redraw, say};
-
-/// How often a job is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+use super::wait::{Elsewhere, until_ended};
+use super::{Outcome, clock, job, say};
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that somebody gives or leaves out")]
@@ -62,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         say(&if arguments.json { answer.to_string() } else { in_words(&answer) });
         return Ok(());
     }
-    let ended = if arguments.no_wait { answer } else { wait(remote, answer)? };
+    let ended = if arguments.no_wait { answer } else { until_ended(remote, answer, Elsewhere::Nothing)? };
     say(&if arguments.json { ended.to_string() } else { job::in_words(&ended) });
     if ended["state"] == "stopped" {
         return Err("the job was stopped before it was done".into());
@@ -97,45 +94,9 @@ fn in_words(counted: &Value) -> String {
     }
 }
 
-/// Looks at a job until it has ended. Whoever interrupts that leaves the job
-/// running, and is told so.
-fn wait(remote: Remote, mut job: Value) -> Result<Value, Failure> {
-    let id = job["id"].as_str().unwrap_or_default().to_owned();
-    let watched = std::io::stderr().is_terminal();
-    let ended = block_on(async {
-        let remote = std::sync::Arc::new(remote);
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-        while job["state"] == "running" {
-            if watched {
-                redraw(&job::in_words(&job));
-            }
-            tokio::select! {
-                biased;
-                _ = &mut interrupted => return Err(left_running(&id)),
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let (remote, path) = (std::sync::Arc::clone(&remote), format!("/v1/jobs/{id}"));
-            let look = tokio::task::spawn_blocking(move || remote.get(&path));
-            job = look.await?.map_err(|error| format!("{error}\n{}", left_running(&id)))?;
-        }
-        Ok(job)
-    });
-    if watched {
-        redraw("");
-    }
-    ended
-}
-
-fn left_running(job: &str) -> Failure {
-    format!(
-        "no longer waiting; {job} goes on. Look at it with: callboard job show {job}; end it with: callboard job stop {job}"
-    )
-    .into()
-}
-
 /// A time, or how long ago it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     At(Timestamp),
     Ago(Duration),
 }
@@ -163,7 +124,8 @@ impl FromStr for Moment {
 }
 
 impl Moment {
-    fn before(&self, now: Timestamp) -> Timestamp {
+    /// The time that is meant.
+    pub(super) fn before(&self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(time) => *time,
             Self::Ago(ago) => now.saturating_sub(*ago).unwrap_or(Timestamp::MIN),

@@ -1,28 +1,26 @@
 //! `callboard send`: publishes events from a file or from standard input.
 
-use std::io::Read as _;
-
-use super::{Outcome, remote, say};
+use super::{Outcome, body, print, remote, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// A file of one event, an array of events, or one event a line; - for standard input
     #[arg(value_name = "FILE|-")]
     file: String,
+    /// Show the server's answer as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: remote::Arguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let mut body = String::new();
-    if arguments.file == "-" {
-        std::io::stdin().read_to_string(&mut body)?;
-    } else {
-        body = std::fs::read_to_string(&arguments.file)
-            .map_err(|error| format!("{} can't be read: {error}", arguments.file))?;
-    }
+    let body = body::text(&arguments.file)?;
     let content_type = if is_lines(&body) { "application/x-ndjson" } else { "application/json" };
     let answer = remote::Remote::new(&arguments.server)?.post("/v1/events", content_type, body.as_bytes())?;
+    if arguments.json {
+        return print(&format!("{answer}\n"));
+    }
     let one = std::slice::from_ref(&answer);
     for event in answer["events"].as_array().map_or(one, Vec::as_slice) {
         let id = event["id"].as_str().unwrap_or_default();

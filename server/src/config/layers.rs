@@ -22,7 +22,7 @@ const PREFIX: &str = "CALLBOARD_";
 const FILE_SUFFIX: &str = "_FILE";
 
 /// Variables that are read by commands which talk to a running server.
-const OF_COMMANDS: [&str; 3] = ["CALLBOARD_CONFIG", "CALLBOARD_TOKEN", "CALLBOARD_URL"];
+const OF_COMMANDS: [&str; 4] = ["CALLBOARD_CONFIG", "CALLBOARD_PROFILE", "CALLBOARD_TOKEN", "CALLBOARD_URL"];
 
 /// What the command line says; it overrides everything else.
 #[derive(Debug, Clone, Default, Serialize)]

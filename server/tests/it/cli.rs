@@ -12,6 +12,9 @@ use tokio::time::timeout;
 use crate::process::{Home, PATIENCE, Process, TOKEN, output, text};
 
 mod health;
+mod groups;
+mod listen;
+mod profiles;
 mod replay;
 mod stop;
 
@@ -23,7 +26,12 @@ fn said(output: &Output) -> String {
 
 /// Standard error of a command that has to fail.
 fn complained(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    ended_with(1, output)
+}
+
+/// Standard error of a command that has to end with this code.
+fn ended_with(code: i32, output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
     text(&output.stderr)
 }
 
@@ -50,7 +58,15 @@ async fn it_says_what_it_is_and_what_it_can_do() {
         "demo",
         "send",
         "replay",
+        "listen",
+        "event",
+        "webhook",
+        "delivery",
         "job",
+        "audit",
+        "login",
+        "logout",
+        "profile",
         "backup",
         "migrate-data",
         "client",
@@ -185,14 +201,14 @@ async fn what_is_refused_is_explained_fault_by_fault() {
     assert_contains(&refused, &["missing.json can't be read"]);
     let mut stranger = to(&home, &process, &["send", "-"]);
     stranger.env("CALLBOARD_TOKEN", "somebody-elses-token");
-    let refused = complained(&pipe(stranger, "{}").await);
+    let refused = ended_with(4, &pipe(stranger, "{}").await);
     assert_contains(&refused, &["the token is not valid", "(401)"]);
-    let refused = complained(&home.run(&["send", "-"]).await);
+    let refused = ended_with(4, &home.run(&["send", "-"]).await);
     assert_contains(&refused, &["no token", "--token", "CALLBOARD_TOKEN"]);
     process.stop().await;
     let mut lonely = home.command(&["send", "-", "--url", "http://127.0.0.1:9"]);
     lonely.env("CALLBOARD_TOKEN", TOKEN);
-    assert_contains(&complained(&pipe(lonely, "{}").await), &["http://127.0.0.1:9 can't be reached"]);
+    assert_contains(&ended_with(3, &pipe(lonely, "{}").await), &["http://127.0.0.1:9 can't be reached"]);
 }
 
 #[tokio::test]

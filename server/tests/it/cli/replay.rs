@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{assert_contains, complained, said, to};
+use super::{assert_contains, complained, ended_with, said, to};
 use crate::process::{Home, PATIENCE, Process, output, text, until};
 
 /// A server with four events that nobody heard, and a paused webhook that would
@@ -69,7 +69,7 @@ async fn what_is_wrong_with_a_replay_is_explained() {
     let refused =
         complained(&replay(&["replay", &webhook, "--since", "2h", "--state", "lost", "--rate", "0"]).await);
     assert_contains(&refused, &["(400)", "/states: ", "superseded", "/rate_per_second: "]);
-    let refused = complained(&replay(&["replay", "nothing", "--since", "2h"]).await);
+    let refused = ended_with(5, &replay(&["replay", "nothing", "--since", "2h"]).await);
     assert_contains(&refused, &["(404)"]);
     let misread = |output: &Output, part: &str| {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
@@ -79,7 +79,7 @@ async fn what_is_wrong_with_a_replay_is_explained() {
     misread(&replay(&["replay", &webhook, "--since", "yesterday"]).await, "such as 2h");
     let both = ["replay", &webhook, "--since", "2h", "--missing", "--state", "failed"];
     misread(&replay(&both).await, "--missing");
-    let refused = complained(&replay(&["job", "show", "job_9"]).await);
+    let refused = ended_with(5, &replay(&["job", "show", "job_9"]).await);
     assert_contains(&refused, &["(404)"]);
     process.stop().await;
 }
