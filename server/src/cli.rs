@@ -10,17 +10,20 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, DatabaseUrl, Loaded, Overrides};
 
+mod apply;
 mod audit;
 mod backup;
 mod bench;
 mod body;
 mod client;
+mod completions;
 mod config_check;
 mod delivery;
 mod demo;
 mod health;
 mod event;
 mod exit;
+mod export;
 mod job;
 mod keys;
 mod list;
@@ -89,6 +92,13 @@ enum Command {
     /// Look at, or stop, long work that was started by hand.
     #[command(subcommand)]
     Job(job::Command),
+    /// Make the server have what a file says: tenants, clients and webhooks.
+    ///
+    /// What the file names is made or changed, and shown; applied again, it changes
+    /// nothing. What it does not name stays as it is, unless --prune is given.
+    Apply(apply::Arguments),
+    /// Write what is on the server in the form that apply reads, secrets masked.
+    Export(export::Arguments),
     /// See who changed what.
     Audit(audit::Arguments),
     /// Store a server, and how to sign in to it, for the other commands.
@@ -98,6 +108,10 @@ enum Command {
     /// Look at what was stored.
     #[command(subcommand)]
     Profile(profile::Command),
+    /// Write what a shell needs to complete the commands.
+    Completions(completions::Arguments),
+    /// Write pages for man.
+    Man(completions::ManArguments),
     /// Copy a database of SQLite while a server may use it.
     ///
     /// The copy is complete as of one moment, is checked, and only gets its name
@@ -180,10 +194,14 @@ pub fn run() -> ExitCode {
         Command::Webhook(command) => webhook::run(&command),
         Command::Delivery(command) => delivery::run(&command),
         Command::Job(command) => job::run(&command),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Logout(arguments) => login::logout(&arguments),
         Command::Profile(command) => profile::run(&command),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::MigrateData(arguments) => migrate_data::run(&arguments),
         Command::Client(command) => client::run(&command),

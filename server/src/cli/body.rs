@@ -15,9 +15,12 @@ pub(super) struct Arguments {
     /// Read a JSON object from a file; - for standard input
     #[arg(long, short = 'f', value_name = "FILE|-")]
     file: Option<String>,
-    /// Set a member, such as timeout_seconds=5 or headers.x-team=box-office; a value that is no JSON
-    /// is a text; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE")]
+    #[arg(
+        long = "set",
+        value_name = "NAME=VALUE",
+        help = "Set a member, such as timeout_seconds=5 or headers.x-team=box-office; a value that is no JSON is a \
+                text; may be repeated"
+    )]
     set: Vec<String>,
 }
 

@@ -272,7 +272,7 @@ fn fields(object: &Value, coloured: bool) -> String {
         };
         let padding = " ".repeat(widest - name.chars().count() + GAP);
         let name = Paint::Bold.on(&clean(name), coloured);
-        out.push_str(&format!("{name}{padding}{}\n", paint.on(&words, coloured)));
+        out.extend([&*name, &padding, &paint.on(&words, coloured), "\n"]);
     }
     out
 }

@@ -194,10 +194,8 @@ pub(super) fn run(command: &Command) -> Outcome {
         }
         Command::Replay(arguments) => replay::run(arguments),
         Command::Secret { webhook, rotate, overlap_seconds, json, server } => {
-            let mut path = format!("/v1/webhooks/{}/secret", segment(webhook));
-            if let Some(seconds) = overlap_seconds {
-                path.push_str(&format!("?overlap_seconds={seconds}"));
-            }
+            let overlap = overlap_seconds.map(|seconds| format!("?overlap_seconds={seconds}"));
+            let path = format!("/v1/webhooks/{}/secret{}", segment(webhook), overlap.unwrap_or_default());
             let remote = Remote::new(server)?;
             let answer = if *rotate { remote.act(&path)? } else { remote.get(&path)? };
             list::show(&answer, *json)

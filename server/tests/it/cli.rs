@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use crate::process::{Home, PATIENCE, Process, TOKEN, output, text};
 
 mod health;
+mod apply;
+mod completions;
 mod groups;
 mod listen;
 mod profiles;
@@ -63,10 +65,14 @@ async fn it_says_what_it_is_and_what_it_can_do() {
         "webhook",
         "delivery",
         "job",
+        "apply",
+        "export",
         "audit",
         "login",
         "logout",
         "profile",
+        "completions",
+        "man",
         "backup",
         "migrate-data",
         "client",
