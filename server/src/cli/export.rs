@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             }
             for tenant in &tenants {
                 let id = tenant["id"].as_str().unwrap_or_default().to_owned();
-                out.push(of_tenant(&remote, Some(id))?);
+                out.push(of_tenant(&remote, Some(&id))?);
             }
         }
     }
@@ -61,13 +61,13 @@ fn tenants(remote: &Remote) -> Result<Option<Vec<Value>>, Failure> {
 }
 
 /// What a tenant has. Who may not see its clients writes its webhooks.
-fn of_tenant(remote: &Remote, tenant: Option<String>) -> Result<Value, Failure> {
+fn of_tenant(remote: &Remote, tenant: Option<&str>) -> Result<Value, Failure> {
     let mut document = Map::new();
-    if let Some(tenant) = &tenant {
-        document.insert("tenant".to_owned(), tenant.as_str().into());
+    if let Some(tenant) = tenant {
+        document.insert("tenant".to_owned(), tenant.into());
     }
     for kind in [Kind::Client, Kind::Webhook] {
-        let things = match all(remote, kind, tenant.clone()) {
+        let things = match all(remote, kind, tenant.map(str::to_owned)) {
             Err(error) if kind == Kind::Client && Exit::of(&error) == Exit::NotAllowed => continue,
             things => things?,
         };

@@ -40,8 +40,12 @@ const KEPT: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Post each delivery here, such as <http://localhost:3000/hook>
-    #[arg(long, value_name = "URL", required_unless_present = "print")]
+    #[arg(
+        long,
+        value_name = "URL",
+        required_unless_present = "print",
+        help = "Post each delivery here, such as http://localhost:3000/hook"
+    )]
     forward: Option<String>,
     /// Show the bodies
     #[arg(long)]

@@ -20,6 +20,8 @@ const LONGEST_STREAM: Duration = Duration::from_hours(2);
 /// Where a server is that nobody has named.
 const USUAL: &str = "http://127.0.0.1:8080";
 
+const SERVER_HELP: &str = "The server [default: that of the profile, or http://127.0.0.1:8080]";
+
 /// Most items that the server gives at once.
 const PAGE: u64 = 200;
 
@@ -29,8 +31,7 @@ const PAGE: u64 = 200;
 #[group(skip)]
 #[command(next_help_heading = "Server")]
 pub(super) struct Arguments {
-    /// The server [default: that of the profile, or <http://127.0.0.1:8080>]
-    #[arg(long = "server", visible_alias = "url", env = "CALLBOARD_URL", value_name = "URL")]
+    #[arg(long = "server", visible_alias = "url", env = "CALLBOARD_URL", value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
     #[command(flatten)]
     caller: Caller,
@@ -41,8 +42,7 @@ pub(super) struct Arguments {
 #[group(skip)]
 #[command(next_help_heading = "Server")]
 pub(super) struct BesideUrl {
-    /// The server [default: that of the profile, or <http://127.0.0.1:8080>]
-    #[arg(long = "server", env = "CALLBOARD_URL", value_name = "URL")]
+    #[arg(long = "server", env = "CALLBOARD_URL", value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
     #[command(flatten)]
     caller: Caller,
@@ -115,7 +115,10 @@ impl Remote {
         let at = |url: &str| url.trim_end_matches('/').to_owned();
         let base = at(arguments.server.as_deref().or(profile.map(|profile| &*profile.url)).unwrap_or(USUAL));
         // What a profile signs in by is for its own server, and for no other.
-        let profile = profile.filter(|profile| at(&profile.url) == base);
+        let (profile, other) = match profile {
+            Some(other) if at(&other.url) != base => (None, Some(other)),
+            profile => (profile, None),
+        };
         let given = arguments.caller.token.as_ref().or(arguments.caller.admin_token.as_ref());
         let sign_in = match (given, profile) {
             (Some(token), _) => Some(SignIn::Token(token.clone())),
@@ -123,8 +126,10 @@ impl Remote {
             (None, None) => None,
         };
         let sign_in = sign_in.ok_or_else(|| {
+            let other = other.map(|other| format!(" (the profile is for {}, and signs in nowhere else)", other.url));
             let words = format!(
-                "no token for {base}; sign in with callboard login, or give one with --token or in CALLBOARD_TOKEN"
+                "no token for {base}{}; sign in with callboard login, or give one with --token or in CALLBOARD_TOKEN",
+                other.unwrap_or_default()
             );
             Exit::NotAllowed.because(without_user(&base, words))
         })?;
@@ -382,8 +387,13 @@ pub(super) struct Unopened {
     pub(super) failure: Failure,
 }
 
-/// What calls servers. An answer takes at most this long, all of it.
-pub(super) fn agent(longest: Duration) -> ureq::Agent {
+/// What calls servers, through the proxy that the environment names.
+fn agent(longest: Duration) -> ureq::Agent {
+    agent_by(ureq::Proxy::try_from_env(), longest)
+}
+
+/// What sends requests. An answer takes at most this long, all of it.
+pub(super) fn agent_by(proxy: Option<ureq::Proxy>, longest: Duration) -> ureq::Agent {
     // Fails only where one is installed already, which serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let roots = ureq::tls::RootCerts::PlatformVerifier;
@@ -396,6 +406,7 @@ pub(super) fn agent(longest: Duration) -> ureq::Agent {
         .timeout_connect(Some(Duration::from_secs(15)))
         .timeout_global(Some(longest))
         .tls_config(tls)
+        .proxy(proxy)
         .build();
     config.into()
 }

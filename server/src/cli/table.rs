@@ -202,7 +202,9 @@ impl Table {
             })
             .collect();
         if let Some(width) = width {
-            fit(&mut widths, width);
+            // A cut id would be of no use.
+            let whole: Vec<_> = self.heads.iter().map(|head| head.text == "ID").collect();
+            fit(&mut widths, &whole, width);
         }
         let mut out = String::new();
         for row in lines() {
@@ -220,16 +222,19 @@ impl Table {
     }
 }
 
-/// Makes the widest columns narrower until the line fits, as far as that goes.
-fn fit(widths: &mut [usize], room: usize) {
+/// Makes the widest columns narrower until the line fits, as far as that goes. Those
+/// that are to stay whole do.
+fn fit(widths: &mut [usize], whole: &[bool], room: usize) {
     let room = room.saturating_sub(GAP * widths.len().saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
         let over = widths.iter().sum::<usize>() - room;
-        let Some(widest) = widths.iter().copied().max().filter(|widest| *widest > NARROWEST) else { return };
-        let next = widths.iter().copied().filter(|width| *width < widest).max().unwrap_or(NARROWEST);
-        let lower = widest.saturating_sub(over).max(next).max(NARROWEST);
-        if let Some(width) = widths.iter_mut().find(|width| **width == widest) {
-            *width = lower.min(widest - 1);
+        let yielding = || widths.iter().zip(whole).filter(|(_, whole)| !**whole).map(|(width, _)| *width);
+        let Some(widest) = yielding().max().filter(|widest| *widest > NARROWEST) else { return };
+        let next = yielding().filter(|width| *width < widest).max().unwrap_or(NARROWEST);
+        let lower = widest.saturating_sub(over).max(next).max(NARROWEST).min(widest - 1);
+        let first = widths.iter_mut().zip(whole).find(|(width, whole)| **width == widest && !**whole);
+        if let Some((width, _)) = first {
+            *width = lower;
         }
     }
 }
@@ -308,6 +313,12 @@ mod tests {
              22  Bar         disabled\n"
         );
         assert!(shown.lines().all(|line| line.chars().count() <= 24), "{shown}");
+        let mut long = Table::new(&["ID", "NAME", "URL"]);
+        long.add(["0198c0de-7c5e".into(), "A long name".into(), "https://partner.example/".into()]);
+        assert_eq!(
+            long.render(Some(40), false),
+            "ID             NAME         URL\n0198c0de-7c5e  A long name  https://par…\n"
+        );
         // It can't be made narrower than it can be read.
         assert!(table().render(Some(3), false).lines().count() == 3);
     }

@@ -124,7 +124,10 @@ fn read_part(part: &Value, usual: Option<&str>, document: &mut Document, fault: 
             None => {}
             Some(Value::Array(items)) => {
                 let tenant = usual.clone().filter(|_| kind != Kind::Tenant);
-                document.places.insert((kind, tenant.clone()));
+                // A list whose items all name another tenant says nothing of this one.
+                if items.is_empty() {
+                    document.places.insert((kind, tenant.clone()));
+                }
                 for (number, item) in items.iter().enumerate() {
                     let mut fault = |words: &str| fault(format!("{}[{number}]{words}", kind.list()));
                     if let Some(wanted) = read_item(kind, item, tenant.as_deref(), &mut fault) {
@@ -191,7 +194,19 @@ mod tests {
         let names: Vec<_> = document.wanted.iter().map(|wanted| name(&wanted.place, &wanted.key)).collect();
         assert_eq!(names, ["tenant opera", "client opera/c", "webhook usual/a", "webhook ballet/a"]);
         assert!(!document.wanted[3].settings.contains_key("tenant"));
-        assert!(document.places.contains(&(Kind::Webhook, Some("opera".to_owned()))), "an empty list is one");
+        let given = |text: &str| {
+            let of_webhooks =
+                |(kind, tenant): Place| (kind == Kind::Webhook).then(|| tenant.unwrap_or_default());
+            read(text, Some("usual"))
+                .expect(text)
+                .places
+                .into_iter()
+                .filter_map(of_webhooks)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(given(text), ["ballet", "opera", "usual"], "an empty list is one");
+        // What is pruned must not depend on a tenant that nothing is said of.
+        assert_eq!(given("webhooks: [{name: a, tenant: ballet}]"), ["ballet"]);
     }
 
     #[test]

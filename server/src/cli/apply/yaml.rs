@@ -102,10 +102,11 @@ fn flat(value: &Value) -> String {
 
 /// A text as it is where that is clear, and else in quotes, which JSON's are in YAML too.
 fn scalar(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./ ".contains(letter);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./: ".contains(letter);
     let clear = text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(plain)
-        && !text.ends_with(' ')
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
         && value(&Yaml::Value(Scalar::parse_from_cow(text.into())), 0).is_ok_and(|read| read == *text)
         // What older readers take for true and false.
         && !["y", "n", "yes", "no", "on", "off"].contains(&text.to_ascii_lowercase().as_str());
@@ -125,13 +126,14 @@ mod tests {
             "webhooks": [
                 {"name": "Box: office #1", "url": "https://a.example/b?c=d", "events": ["ticket.*", "*"],
                  "headers": {"x-a": "1", "x-b": ""}, "retry": {"schedule_seconds": [5.5, 3]}, "filter": null},
-                {"name": "-", "text": "a\nb\t\"ü\u{1f600}", "flag": false, "date": "2026-11-21", "space": " a "},
+                {"name": "-", "scopes": ["read:webhooks", "a:"], "text": "a\nb\t\"ü\u{1f600}", "flag": false, "date": "2026-11-21", "space": " a "},
             ],
         });
         let text = write(&document);
         let read = read(&text).expect(&text);
         assert_eq!(serde_json::to_string(&read[0]).expect("JSON"), document.to_string(), "{text}");
-        assert!(text.contains("  - name: \"Box: office #1\"\n    url: "), "{text}");
+        assert!(text.contains("  - name: \"Box: office #1\"\n    url: \"https://a"), "{text}");
+        assert!(text.contains("scopes: [read:webhooks, \"a:\"]"), "{text}");
     }
 
     #[test]

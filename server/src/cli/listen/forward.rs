@@ -8,7 +8,7 @@ use callboard_domain::wire::Dialect;
 use super::frames::Frame;
 use crate::cli::Failure;
 use crate::cli::exit::Exit;
-use crate::cli::remote::agent;
+use crate::cli::remote::agent_by;
 
 /// How long it may take to answer, as for a webhook that says nothing else.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -38,7 +38,8 @@ impl Local {
             let words = format!("--forward {url}: has to be an address such as http://localhost:3000/hook");
             return Err(Exit::Usage.because(words));
         }
-        Ok(Self { agent: agent(LONGEST), url: url.to_owned() })
+        // A proxy would not reach what is on this machine.
+        Ok(Self { agent: agent_by(None, LONGEST), url: url.to_owned() })
     }
 
     /// Where it is.

@@ -45,8 +45,8 @@ async fn a_webhook_is_made_edited_paused_and_deleted() {
     let secret = json_of(&home, &process, &["webhook", "secret", id]).await;
     assert_eq!(secret["secret"], made["secret"]);
     let rotate = ["webhook", "secret", id, "--rotate", "--overlap-seconds", "60"];
-    let rotated = json_of(&home, &process, &rotate).await;
-    assert_eq!(rotated["previous"][0]["secret"], made["secret"]);
+    let renewed = json_of(&home, &process, &rotate).await;
+    assert_eq!(renewed["previous"][0]["secret"], made["secret"]);
 
     // What is edited comes from standard input, and flags go before it.
     let edit = to(&home, &process, &["webhook", "edit", id, "-f", "-", "--name", "Foyer", "--json"]);

@@ -7,7 +7,7 @@ use callboard::receiver::{self, Received};
 use hyper::StatusCode;
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{assert_contains, ended_with, said, to};
 use crate::process::line::Line;
-use crate::process::{Home, PATIENCE, Process, TOKEN, output, text};
+use crate::process::{Home, PATIENCE, Process, TOKEN, output};
 
 /// A program on the developer's machine.
 struct Local {
@@ -53,22 +53,54 @@ async fn publish(process: &Process, id: &str) {
 }
 
 /// A running listener, whose keyboard is a pipe.
-struct Listening(Child);
+struct Listening {
+    child: Child,
+    /// What it has written to standard error, line by line.
+    notes: UnboundedReceiver<String>,
+    noted: String,
+}
 
 impl Listening {
-    /// Starts it, and waits until the server tells it everything.
-    async fn start(mut command: Command) -> Self {
-        let child = command.stdin(std::process::Stdio::piped()).spawn().expect("the command starts");
-        Self(child)
+    /// Starts it.
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("the command starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
+        let (sender, notes) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, notes, noted: String::new() }
     }
 
     async fn types(&mut self, keys: &str) {
-        let input = self.0.stdin.as_mut().expect("a keyboard");
+        let input = self.child.stdin.as_mut().expect("a keyboard");
         input.write_all(keys.as_bytes()).await.expect("it reads");
     }
 
-    async fn ended(self) -> Output {
-        timeout(PATIENCE, self.0.wait_with_output()).await.expect("it ends").expect("it runs")
+    /// Waits for a line on standard error that has not come yet.
+    async fn notes(&mut self, part: &str) {
+        loop {
+            let line = timeout(PATIENCE, self.notes.recv()).await.expect("it notes something");
+            let line = line.expect("it runs");
+            self.noted.extend([&*line, "\n"]);
+            if line.contains(part) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for its end, and returns all that it has written.
+    async fn ended(mut self) -> (Output, String) {
+        let ended =
+            timeout(PATIENCE, self.child.wait_with_output()).await.expect("it ends").expect("it runs");
+        while let Some(line) = self.notes.recv().await {
+            self.noted.extend([&*line, "\n"]);
+        }
+        (ended, self.noted)
     }
 }
 
@@ -79,7 +111,7 @@ async fn deliveries_are_posted_shown_and_sent_again() {
     publish(&process, "before").await;
     let mut local = Local::start(StatusCode::CREATED).await;
     let arguments = ["listen", "--forward", &local.url, "--events", "ticket.*", "--since", "1h", "--print"];
-    let mut listening = Listening::start(to(&home, &process, &arguments)).await;
+    let mut listening = Listening::start(to(&home, &process, &arguments));
     let first = local.next().await;
     assert_eq!((&*first.path, &first.headers["webhook-id"]), ("/hook", &"before".parse().expect("a value")));
     assert_eq!(first.headers["content-type"], "application/json");
@@ -95,7 +127,7 @@ async fn deliveries_are_posted_shown_and_sent_again() {
     listening.types("r 1\n").await;
     assert_eq!(local.next_id().await, "before");
     listening.types("r 9\nwhat\nq\n").await;
-    let ended = listening.ended().await;
+    let (ended, noted) = listening.ended().await;
     let shown = said(&ended);
     let lines: Vec<_> = shown.lines().filter(|line| line.contains("ticket.updated  ")).collect();
     assert_eq!(lines.len(), 4, "{shown}");
@@ -104,10 +136,7 @@ async fn deliveries_are_posted_shown_and_sent_again() {
         &shown,
         &["\"price\":5", "2 heard; 4 answered with 2xx, 0 with another status, 0 not answered; 2 sent again"],
     );
-    assert_contains(
-        &text(&ended.stderr),
-        &["listening for http://127.0.0.1:", "no such delivery", "type r for"],
-    );
+    assert_contains(&noted, &["listening for http://127.0.0.1:", "no such delivery", "type r for"]);
     process.stop().await;
 }
 
@@ -121,13 +150,16 @@ async fn a_webhooks_own_deliveries_come_signed_and_in_its_dialect() {
     publish(&process, "signed").await;
     let id = made["id"].as_str().expect("an id");
     let arguments = ["listen", "--forward", &local.url, "--webhook", id, "--since", "1h"];
-    let mut listening = Listening::start(to(&home, &process, &arguments)).await;
+    let mut listening = Listening::start(to(&home, &process, &arguments));
     let received = local.next().await;
     let secret = made["secret"].as_str().expect("a secret");
     let verifier = standardwebhooks::Webhook::new(secret).expect("a secret");
     verifier.verify(&received.body, &received.headers).expect("a good signature");
     listening.types("q\n").await;
-    assert_contains(&said(&listening.ended().await), &["418", "0 answered with 2xx, 1 with another status"]);
+    assert_contains(
+        &said(&listening.ended().await.0),
+        &["418", "0 answered with 2xx, 1 with another status"],
+    );
 
     let arguments = [
         "listen",
@@ -142,11 +174,11 @@ async fn a_webhooks_own_deliveries_come_signed_and_in_its_dialect() {
         "--since",
         "1h",
     ];
-    let mut listening = Listening::start(to(&home, &process, &arguments)).await;
+    let mut listening = Listening::start(to(&home, &process, &arguments));
     let received = local.next().await;
     assert_eq!(received.headers["user-agent"], "OpenTicket/Webhook");
     listening.types("q\n").await;
-    said(&listening.ended().await);
+    said(&listening.ended().await.0);
     process.stop().await;
 }
 
@@ -160,20 +192,21 @@ async fn a_connection_that_is_cut_is_opened_anew_and_nothing_is_missed() {
         home.command(&["listen", "--forward", &local.url, "--server", line.url(), "--since", "1h"]);
     command.env("CALLBOARD_TOKEN", TOKEN);
     publish(&process, "one").await;
-    let listening = Listening::start(command).await;
+    let mut listening = Listening::start(command);
     assert_eq!(local.next_id().await, "one");
     for (cut, id) in ["two", "three"].into_iter().enumerate() {
         line.cut();
+        listening.notes("trying again in 0.5 s").await;
         publish(&process, id).await;
         line.mend();
         assert_eq!(local.next_id().await, id, "after cut {cut}");
     }
     // Ctrl-C ends it with the sum.
-    let pid = Pid::from_raw(listening.0.id().expect("it runs").try_into().expect("small")).expect("not zero");
+    let pid =
+        Pid::from_raw(listening.child.id().expect("it runs").try_into().expect("small")).expect("not zero");
     rustix::process::kill_process(pid, Signal::TERM).expect("it runs");
-    let ended = listening.ended().await;
+    let (ended, _) = listening.ended().await;
     assert_contains(&said(&ended), &["3 heard; 3 answered with 2xx"]);
-    assert_contains(&text(&ended.stderr), &["trying again in 0.5 s"]);
     process.stop().await;
 }
 
