@@ -11,6 +11,7 @@ use callboard_domain::wire::Dialect;
 use serde_json::Value;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
 use super::list::given;
@@ -34,6 +35,9 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// The first wait before the server is called again; it doubles up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LAST_WAIT: Duration = Duration::from_secs(30);
+
+/// How long what is under way may take when somebody wants the end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How many deliveries are kept to be sent again.
 const KEPT: usize = 100;
@@ -126,6 +130,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         clock: clock(),
         kept: VecDeque::new(),
         sum: Sum::default(),
+        stop: CancellationToken::new(),
     };
     let ended = block_on(async { listener.listen(&remote, &path).await });
     say(&listener.sum.in_words());
@@ -140,6 +145,7 @@ struct Listener {
     clock: Arc<dyn Clock>,
     kept: VecDeque<(u64, Arc<Frame>)>,
     sum: Sum,
+    stop: CancellationToken,
 }
 
 /// What came of everything.
@@ -173,16 +179,12 @@ impl Listener {
     /// Listens until somebody ends it, through as many connections as that takes.
     async fn listen(&mut self, remote: &Arc<Remote>, path: &str) -> Outcome {
         let mut keys = keyboard::keys();
-        let mut stop = std::pin::pin!(stopped()?);
+        let stop = self.stop.clone();
+        tokio::spawn(cancel_at_signal(stop.clone())?);
         let (mut place, mut wait, mut ever_opened) = (None::<String>, FIRST_WAIT, false);
         loop {
             let heard = source::open(Arc::clone(remote), path.to_owned(), place.clone());
-            let listening = self.hear(heard, &mut keys, &mut place);
-            let why = tokio::select! {
-                biased;
-                () = &mut stop => return Ok(()),
-                why = listening => why,
-            };
+            let why = self.hear(heard, &mut keys, &mut place).await;
             let Why::Broken { words, opened, retry, failure } = why else { return Ok(()) };
             ever_opened |= opened;
             if let Some(failure) = failure.filter(|_| !retry || !ever_opened) {
@@ -196,7 +198,7 @@ impl Listener {
             loop {
                 tokio::select! {
                     biased;
-                    () = &mut stop => return Ok(()),
+                    () = stop.cancelled() => return Ok(()),
                     Some(key) = keys.recv() => if self.obey(key).await { return Ok(()) },
                     () = &mut waited => break,
                 }
@@ -213,9 +215,11 @@ impl Listener {
         place: &mut Option<String>,
     ) -> Why {
         let mut opened = false;
+        let stop = self.stop.clone();
         loop {
             let next = tokio::select! {
                 biased;
+                () = stop.cancelled() => return Why::Enough,
                 Some(key) = keys.recv() => {
                     if self.obey(key).await {
                         return Why::Enough;
@@ -289,7 +293,10 @@ impl Listener {
             None => ("-".to_owned(), Paint::Plain, String::new()),
             Some(local) => {
                 let started = self.clock.elapsed();
-                let posted = local.post(Arc::clone(frame)).await;
+                let posted = tokio::select! {
+                    posted = local.post(Arc::clone(frame)) => posted,
+                    () = late(&self.stop) => Posted::Failed("ended before it was answered".to_owned()),
+                };
                 let took = self.clock.elapsed().saturating_sub(started);
                 let (words, paint) = match posted {
                     Posted::Answered(status) => {
@@ -332,8 +339,14 @@ fn subject(frame: &Frame) -> String {
     body["subject"]["id"].as_str().unwrap_or_else(id).to_owned()
 }
 
-/// Resolves at SIGINT or SIGTERM.
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+/// Resolves a while after the end is wanted.
+async fn late(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// Cancels `stop` at SIGINT or SIGTERM.
+fn cancel_at_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -342,5 +355,6 @@ fn stopped() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        stop.cancel();
     })
 }
