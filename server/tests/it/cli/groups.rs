@@ -21,7 +21,7 @@ async fn json_of(home: &Home, process: &Process, arguments: &[&str]) -> Value {
 async fn a_webhook_is_made_edited_paused_and_deleted() {
     let home = Home::new();
     let process = home.serve().await;
-    let make = [
+    let create = [
         "webhook",
         "create",
         "--url",
@@ -35,7 +35,7 @@ async fn a_webhook_is_made_edited_paused_and_deleted() {
         "--set",
         "headers.x-team=bar",
     ];
-    let made = json_of(&home, &process, &make).await;
+    let made = json_of(&home, &process, &create).await;
     let id = made["id"].as_str().expect("an id");
     assert_eq!(made["events"], json!(["order.*", "ticket.paid"]));
     assert_eq!(made["retry"], json!({"schedule_seconds": [1.0, 2.0]}));
