@@ -117,7 +117,7 @@ impl Engine {
             From::After(place) => place.min(self.store.place(None).await?),
         };
         let listener = Listener::new(&target.webhook);
-        let _counted = self.streams.enter();
+        let counted = self.streams.enter();
         Ok(Stream {
             engine: Arc::clone(self),
             tenant,
@@ -127,7 +127,7 @@ impl Engine {
             tail,
             recorded,
             place,
-            _counted,
+            _counted: counted,
         })
     }
 

@@ -111,8 +111,8 @@ async fn assemble(
     let client = ClientOptions { proxy, extra_roots, ..ClientOptions::default() };
     let client = Client::new(guard, client, Arc::clone(&clock));
     let name = node_name(settings);
-    let traces = traces::begin(&settings.telemetry, &name, seeded()?, &measures.spans);
-    let (tracer, exporter) = traces.unzip();
+    let (collecting, exporter) =
+        traces::begin(&settings.telemetry, &name, seeded()?, &measures.spans).unzip();
     let options = callboard_engine::Options {
         lane_capacity: settings.delivery.lane_capacity,
         queue_memory: settings.delivery.queue_memory_mib * 1024 * 1024,
@@ -122,7 +122,7 @@ async fn assemble(
         disable_after: settings.disable_after(),
         openticket_retry_base: settings.retry_base(),
         public_url: settings.public_url().unwrap_or_else(|| own_url.clone()),
-        tracer,
+        tracer: collecting,
         pass_traces_on: settings.telemetry.pass_on,
     };
     let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), seeded()?, client, options);
@@ -321,7 +321,7 @@ impl App {
         let engine = tokio::spawn(Arc::clone(&self.engine).run(engine_stop.clone()));
         let time = tokio::spawn(time::follow(Arc::clone(&self.store), self.clock, engine_stop.clone()));
         let traces_stop = CancellationToken::new();
-        let traces = self.exporter.map(|exporter| tokio::spawn(exporter.run(traces_stop.clone())));
+        let collecting = self.exporter.map(|exporter| tokio::spawn(exporter.run(traces_stop.clone())));
         let source_stop = stop.child_token();
         let source = self.nats.map(|nats| tokio::spawn(nats.run(source_stop.clone())));
         let served = api::serve(self.listener, self.state, stop).await;
@@ -336,7 +336,7 @@ impl App {
         }
         time.abort();
         traces_stop.cancel();
-        if let Some(Err(error)) = futures_util::future::OptionFuture::from(traces).await {
+        if let Some(Err(error)) = futures_util::future::OptionFuture::from(collecting).await {
             tracing::error!(%error, "the exporter of traces failed");
         }
         self.store.close().await;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::problem::{Problem, ProblemDocument};
 use super::state::State;
-use crate::source::Condition;
+use crate::source::{Condition, Watch};
 
 /// Tells when the program stops: from then on others should get its requests.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub(super) async fn ready(
     }
     let degraded = |error: StoreError| Problem::from(error).with_condition("degraded");
     state.inner.store.check().await.map_err(degraded)?;
-    let nats = state.inner.options.nats.as_ref().map(|nats| nats.condition());
+    let nats = state.inner.options.nats.as_ref().map(Watch::condition);
     let status = if nats.is_none_or(|nats| nats == Condition::Consuming) { "ready" } else { "degraded" };
     Ok(Json(Health { nats: nats.map(Condition::as_str), ..Health::new(status) }))
 }
