@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::tls::TlsConfig;
 
 use super::{Failure, Outcome, ServerArguments, remote, say};
 
@@ -27,25 +26,23 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         Some(url) => (url.trim_end_matches('/').to_owned(), true),
         None => (here(arguments.config.clone())?, false),
     };
-    let agent = remote::agent(|config| {
-        // A proxy of the environment is none for a neighbour.
-        let config = config.timeout_global(Some(PATIENCE)).proxy(None);
-        if certificate_is_judged {
-            return config;
-        }
-        // It is for the name that clients know, and not for loopback. Nothing secret
-        // is sent, and who could listen there in the server's place is on this machine.
-        config.tls_config(TlsConfig::builder().disable_verification(true).build())
-    });
-    let mut answer =
-        agent.get(format!("{base}/readyz")).call().map_err(|error| remote::unreachable(&base, &error))?;
+    // A proxy of the environment is none for a neighbour. The certificate of one is for the
+    // name that clients know, and not for loopback: it is not judged, for nothing secret is
+    // sent, and who could listen there in the server's place is on this machine.
+    let agent = remote::agent_by(None, PATIENCE, certificate_is_judged);
+    // Whoever asks for a health wants to know no more than yes or no.
+    let plain = |failure: Failure| Failure::from(failure.to_string());
+    let mut answer = agent
+        .get(format!("{base}/readyz"))
+        .call()
+        .map_err(|error| plain(remote::unreachable(&base, &error)))?;
     let text = answer.body_mut().read_to_string()?;
     if answer.status().is_success() {
         say("ready");
         return Ok(());
     }
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();
-    Err(remote::refusal(answer.status().as_u16(), &problem).into())
+    Err(plain(remote::refusal(answer.status().as_u16(), &problem)))
 }
 
 /// The URL of the server that runs on this machine by these settings.

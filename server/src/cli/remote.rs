@@ -276,9 +276,9 @@ impl Remote {
             }
             None => self.agent.run(request),
         };
-        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
+        let mut answer = answer.map_err(|error| unreachable(&self.base, &error))?;
         let text = answer.body_mut().with_config().limit(MOST).read_to_string();
-        let text = text.map_err(|error| self.unreachable(&error))?;
+        let text = text.map_err(|error| unreachable(&self.base, &error))?;
         let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Ok((answer.status().as_u16(), value))
     }
@@ -311,7 +311,7 @@ impl Remote {
         }
         let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", &secret.0)];
         let answer = self.agent.post(format!("{}/oauth2/token", self.base)).send_form(form);
-        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
+        let mut answer = answer.map_err(|error| unreachable(&self.base, &error))?;
         let text = answer.body_mut().read_to_string()?;
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(token) = value["access_token"].as_str() {
@@ -368,15 +368,7 @@ impl Remote {
             let place = ureq::http::HeaderValue::from_str(place).map_err(|error| refused(error.into()))?;
             request.headers_mut().insert("last-event-id", place);
         }
-        agent.run(request).map_err(|error| refused(self.unreachable(&error)))
-    }
-
-    fn unreachable(&self, error: &ureq::Error) -> Failure {
-        let words = format!(
-            "{} can't be reached: {error}; is the server running? Name another with --server or callboard login",
-            self.base
-        );
-        Exit::Unreachable.because(without_user(&self.base, words))
+        agent.run(request).map_err(|error| refused(unreachable(&self.base, &error)))
     }
 }
 
@@ -389,15 +381,16 @@ pub(super) struct Unopened {
 
 /// What calls servers, through the proxy that the environment names.
 fn agent(longest: Duration) -> ureq::Agent {
-    agent_by(ureq::Proxy::try_from_env(), longest)
+    agent_by(ureq::Proxy::try_from_env(), longest, true)
 }
 
-/// What sends requests. An answer takes at most this long, all of it.
-pub(super) fn agent_by(proxy: Option<ureq::Proxy>, longest: Duration) -> ureq::Agent {
+/// What sends requests. An answer takes at most this long, all of it. Certificates are
+/// judged as the system does, or not at all.
+pub(super) fn agent_by(proxy: Option<ureq::Proxy>, longest: Duration, judges: bool) -> ureq::Agent {
     // Fails only where one is installed already, which serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let roots = ureq::tls::RootCerts::PlatformVerifier;
-    let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
+    let tls = ureq::tls::TlsConfig::builder().root_certs(roots).disable_verification(!judges).build();
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         // Neither a token nor a delivery goes where an answer sends it.
@@ -411,25 +404,12 @@ pub(super) fn agent_by(proxy: Option<ureq::Proxy>, longest: Duration) -> ureq::A
     config.into()
 }
 
-/// Who asks servers, waits for a minute at most, and trusts whom the system trusts;
-/// `change` may have it otherwise.
-pub(super) fn agent(
-    change: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
-) -> ureq::Agent {
-    // Fails only where one is installed already, which serves as well.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    let config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_mins(1)))
-        .tls_config(tls);
-    change(config).build().into()
-}
-
 /// Why there was no answer, in words that hold no password.
 pub(super) fn unreachable(base: &str, error: &ureq::Error) -> Failure {
-    let words = format!("{base} can't be reached: {error}; is the server running? Name another with --url");
-    without_user(base, words).into()
+    let words = format!(
+        "{base} can't be reached: {error}; is the server running? Name another with --server or callboard login"
+    );
+    Exit::Unreachable.because(without_user(base, words))
 }
 
 /// Words without the user and the password that the server's URL may hold.
@@ -443,7 +423,7 @@ fn without_user(base: &str, words: String) -> String {
 }
 
 /// A problem in words, with every fault on a line of its own.
-fn refusal(status: u16, problem: &Value) -> Failure {
+pub(super) fn refusal(status: u16, problem: &Value) -> Failure {
     let detail = problem["detail"].as_str().unwrap_or("the server gave no reason");
     let mut words = format!("{detail} ({status})");
     for fault in problem["errors"].as_array().into_iter().flatten() {

@@ -14,7 +14,7 @@ use crate::openapi::routes;
 const GRANT: &str = "grant_type=client_credentials";
 
 /// What each route asks for: a scope, the operator, or nothing at all.
-const NEEDS: [(&str, &str); 69] = [
+const NEEDS: [(&str, &str); 70] = [
     ("POST /v1/events", "write:events"),
     ("GET /v1/events", "read:events"),
     ("GET /v1/events/{id}", "read:events"),

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use crate::process::{Home, PATIENCE, Process, TOKEN, output, text};
 
-mod health;
 mod apply;
 mod completions;
 mod groups;
+mod health;
 mod listen;
 mod profiles;
 mod replay;

@@ -39,7 +39,7 @@ impl Local {
             return Err(Exit::Usage.because(words));
         }
         // A proxy would not reach what is on this machine.
-        Ok(Self { agent: agent_by(None, LONGEST), url: url.to_owned() })
+        Ok(Self { agent: agent_by(None, LONGEST, true), url: url.to_owned() })
     }
 
     /// Where it is.
