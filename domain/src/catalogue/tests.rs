@@ -189,6 +189,84 @@ fn every_example_is_published_and_fits_its_schema() {
     }
 }
 
+/// Whether `value` or anything in it is this id, written as a number.
+fn names(value: &Value, id: &str) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(|value| names(value, id)),
+        Value::Array(items) => items.iter().any(|item| names(item, id)),
+        other => id.parse::<u64>().is_ok_and(|id| *other == id),
+    }
+}
+
+#[test]
+fn every_example_tells_the_change_that_its_type_is_about() {
+    for (resource, trigger) in EventType::known() {
+        let type_name = EventType::Known(resource, trigger);
+        let example = example(resource, trigger);
+        let changes = &example["changes"];
+        let before = &super::example(resource, Trigger::Create)["data"];
+        match trigger {
+            Trigger::Create | Trigger::Delete | Trigger::Cancel | Trigger::Retransfer => {
+                assert_eq!(*changes, Value::Null, "{type_name} is about the whole");
+            }
+            Trigger::Update => {
+                let changes = changes.as_object().unwrap_or_else(|| panic!("{type_name} tells changes"));
+                assert!(!changes.is_empty(), "{type_name}");
+                for name in changes.keys() {
+                    assert!(before.get(name).is_some(), "{type_name} changes {name}, which there was");
+                }
+            }
+            Trigger::Relation => {
+                let ids = example["related"].as_object().into_iter().flatten();
+                let mut ids = ids.filter_map(|(_, ids)| ids.as_array()).flatten().filter_map(Value::as_str);
+                assert!(ids.any(|id| names(changes, id)), "{type_name} tells what it is tied to");
+            }
+            Trigger::Reorder => assert!(changes["order"].is_u64(), "{type_name} tells the place"),
+            Trigger::Paid if resource == Resource::Order => assert_eq!(changes["status"], "paid"),
+            Trigger::Paid => assert!(changes["sold"].is_u64(), "{type_name} counts what is sold"),
+            Trigger::Scan if resource == Resource::Order => {
+                assert_eq!((changes, &example["data"]["action"]), (&Value::Null, &json!("checkin")));
+            }
+            Trigger::Scan if resource == Resource::Scanner => {
+                let scans = before["scans"].as_u64().expect("a number");
+                assert_eq!(changes["scans"], scans + 1, "{type_name} counts one more");
+            }
+            Trigger::Scan => assert!(changes["scanned"].is_u64(), "{type_name} counts who came"),
+        }
+    }
+}
+
+#[test]
+fn examples_name_whoever_did_it_at_the_box_office_and_no_visitor_or_marketplace() {
+    for (resource, trigger) in EventType::known() {
+        let by_others = trigger == Trigger::Paid
+            || (resource, trigger) == (Resource::Order, Trigger::Create)
+            || [Resource::Sale, Resource::ProvisionalSale, Resource::SellerListing].contains(&resource);
+        let actor = &example(resource, trigger)["actor"];
+        assert_eq!(actor.is_null(), by_others, "{}", EventType::Known(resource, trigger));
+    }
+}
+
+#[test]
+fn schemas_describe_everything_in_sentences_and_the_action_by_that_of_the_example() {
+    for (resource, trigger) in EventType::known() {
+        let type_name = EventType::Known(resource, trigger);
+        let schema = schema(resource, trigger);
+        let mut found = Vec::new();
+        walk(&schema, "", &mut found);
+        for pointer in found.iter().filter(|pointer| pointer.ends_with("/description")) {
+            // A member may be called `description` itself.
+            if let Some(text) = schema.pointer(pointer).and_then(Value::as_str) {
+                assert!(text.len() > 1 && text.ends_with('.'), "{type_name} {pointer}: {text:?}");
+            }
+        }
+        let described = schema["properties"]["action"]["description"].as_str().expect("a text");
+        if let Some(action) = example(resource, trigger)["action"].as_str() {
+            assert!(described.contains(&format!("\"{action}\"")), "{type_name}: {described}");
+        }
+    }
+}
+
 #[test]
 fn examples_show_every_field_of_the_tables() {
     for (resource, shape) in
