@@ -149,6 +149,27 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_corrected_goes_on_by_itself() {
+        let mut clock = SystemClock::on(|| Timestamp::UNIX_EPOCH);
+        let hours = |clock: &SystemClock| clock.now().as_second() / 3_600;
+        // Instead of waiting an hour the clock is made to have run for one.
+        let run = |clock: &mut SystemClock| {
+            clock.started = clock.started.checked_sub(Duration::from_hours(1)).expect("an earlier moment");
+        };
+        run(&mut clock);
+        assert!((1..2).contains(&(clock.elapsed().as_secs() / 3_600)));
+        assert!(clock.correct(0));
+        assert_eq!(hours(&clock), 0, "however long it ran before, it is corrected by nothing");
+        run(&mut clock);
+        assert_eq!(hours(&clock), 1);
+        assert!(clock.correct(7_200_000_000));
+        assert_eq!(hours(&clock), 3);
+        run(&mut clock);
+        assert_eq!(hours(&clock), 4);
+        assert!((3..4).contains(&(clock.elapsed().as_secs() / 3_600)));
+    }
+
+    #[test]
     fn a_manual_clock_stands_still_until_it_is_moved_and_is_not_corrected() {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         assert_eq!((clock.now(), clock.elapsed()), (Timestamp::UNIX_EPOCH, Duration::ZERO));
