@@ -306,6 +306,20 @@ mod tests {
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
 
+    #[test]
+    fn what_follows_a_closed_bracket_belongs_to_what_is_still_open() {
+        for (text, told) in [
+            (r#"{"a_b":[1],"c_d":2}"#, r#"{"aB":[1],"cD":2}"#),
+            (r#"{"a_b":[{}],"c_d":[[],"e_f"]}"#, r#"{"aB":[{}],"cD":[[],"e_f"]}"#),
+            (r#"[{"a_b":1},"c_d"]"#, r#"[{"aB":1},"c_d"]"#),
+            (r#"[{},"a_b",{"c_d":{}}]"#, r#"[{},"a_b",{"cD":{}}]"#),
+        ] {
+            let mut out = Vec::new();
+            write_camel_case(&mut out, text);
+            assert_eq!(String::from_utf8(out).expect("text"), told);
+        }
+    }
+
     fn value() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),

@@ -397,6 +397,47 @@ fn what_a_dialect_has_no_words_for_is_not_told() {
 }
 
 #[test]
+fn receivers_are_told_who_calls() {
+    for dialect in [Dialect::Native, Dialect::Ingresse, Dialect::Viagogo] {
+        let version = dialect.user_agent().strip_prefix("Callboard/").expect("the program");
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    }
+    assert_eq!(Dialect::OpenTicket.user_agent(), "OpenTicket/Webhook");
+}
+
+#[test]
+fn ingresse_names_the_first_related_event_where_data_names_none() {
+    let told = |type_name: &str, hook: &str, related: &Value, data: &Value| {
+        let text = json!({"type": type_name, "subject": {"id": "1"}, "related": related, "data": data});
+        body(&tell(&hooks(&[hook]), &stored(published(&text))))["data"].take()
+    };
+    for (ids, id) in [
+        (json!({"ticket": ["7"], "event": ["5120", "5121"]}), json!(5120)),
+        (json!({"event": ["gala"]}), json!("gala")),
+        (json!({"event": []}), Value::Null),
+        (json!({"ticket": ["7"]}), Value::Null),
+    ] {
+        assert_eq!(told("ticket.updated", "ticket", &ids, &json!({}))["eventId"], id, "{ids}");
+        assert_eq!(told("order.scanned", "checkin", &ids, &json!({}))["event"], json!({ "id": id }), "{ids}");
+    }
+    let ids = json!({"event": ["5120"]});
+    assert_eq!(told("ticket.updated", "ticket", &ids, &json!({"event_id": 9}))["eventId"], 9);
+    assert_eq!(told("order.scanned", "checkin", &ids, &json!({"event": {"id": 9}}))["event"]["id"], 9);
+}
+
+#[test]
+fn what_was_rendered_tells_no_events_apart_and_is_not_kept_for_a_copy() {
+    let (event, other) = (example(Resource::Order, Trigger::Paid), example(Resource::Order, Trigger::Create));
+    let copy = event.clone();
+    let told = tell(&hooks(&["sale"]), &event);
+    assert_eq!(event, copy);
+    let changed = StoredEvent { body: other.body.clone(), ..event.clone() };
+    assert_ne!(event, changed);
+    let told_anew = tell(&hooks(&["sale"]), &changed);
+    assert_eq!((&told_anew, told_anew == told), (&tell(&hooks(&["sale"]), &other), false));
+}
+
+#[test]
 fn an_invocation_has_one_key_however_often_it_is_told() {
     let event = example(Resource::Order, Trigger::Paid);
     let key = |resource: &str, id: u8| {

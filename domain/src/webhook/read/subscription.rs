@@ -327,4 +327,18 @@ mod tests {
         assert_eq!(found[0].0, "/dialect");
         assert_eq!(faults(r#"{"resource": null}"#, Some(&base))[0].0, "/resource");
     }
+
+    #[test]
+    fn an_edit_that_does_not_name_what_a_webhook_hears_changes_nothing_of_it() {
+        for hears in [
+            r#""events": ["ticket.*", "order.paid"]"#,
+            r#""dialect": "ingresse", "hooks": ["sale", "ticket"]"#,
+            r#""dialect": "viagogo", "topics": ["Sales", "Ping"]"#,
+            r#""dialect": "openticket", "resource": "shop", "trigger": "paid""#,
+        ] {
+            let base = good(hears, None);
+            let edited = good(r#""name": "Another""#, Some(&base));
+            assert_eq!(edited, Settings { name: "Another".to_owned(), ..base }, "{hears}");
+        }
+    }
 }
