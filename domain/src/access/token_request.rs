@@ -81,8 +81,20 @@ mod tests {
         let form = form.expect("a form");
         assert_eq!(form.grant_type.as_deref(), Some("client_credentials"));
         assert_eq!((form.scope, form.client_id.as_deref()), (None, Some("a b")));
-        assert_eq!(TokenRequest::read(b"scope=a&scope=b"), Err(Repeated("scope")));
         assert_eq!(TokenRequest::read(b""), Ok(TokenRequest::default()));
+    }
+
+    #[test]
+    fn each_parameter_is_read_and_refused_when_it_is_given_twice() {
+        for (index, name) in ["grant_type", "scope", "client_id", "client_secret"].into_iter().enumerate() {
+            let form = TokenRequest::read(format!("{name}=a").as_bytes()).expect("a form");
+            let read = [form.grant_type, form.scope, form.client_id, form.client_secret];
+            for (at, value) in read.iter().enumerate() {
+                assert_eq!(value.as_deref(), (at == index).then_some("a"), "{name}");
+            }
+            let twice = format!("{name}=a&{name}=b");
+            assert_eq!(TokenRequest::read(twice.as_bytes()), Err(Repeated(name)));
+        }
     }
 
     #[test]
