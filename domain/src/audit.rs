@@ -456,6 +456,7 @@ fn client(client: &Client) -> Value {
 mod tests {
     use super::*;
     use crate::access::Scopes;
+    use crate::delivery::{Cause, Reason};
     use crate::id::{JobKey, TenantKey, WebhookKey};
     use crate::job::{JobState, Range, Selection};
     use crate::webhook::read_settings;
@@ -680,6 +681,18 @@ mod tests {
     }
 
     #[test]
+    fn how_the_operator_signs_in_is_told_with_its_end() {
+        let end = Some(json!({"expires_at": "1970-01-01T00:00:00Z"}));
+        for (change, action) in [
+            (Change::operator_signed_in(Timestamp::UNIX_EPOCH), "operator.signed_in"),
+            (Change::sign_in_link_created(Timestamp::UNIX_EPOCH), "operator.sign_in_link_created"),
+        ] {
+            let (target_kind, target_id) = ("operator", "operator".to_owned());
+            assert_eq!(change, Change { action, target_kind, target_id, before: None, after: end.clone() });
+        }
+    }
+
+    #[test]
     fn a_job_is_told_with_what_it_sends_and_how_far_it_came() {
         let job = |kind, state, done| Job {
             key: JobKey(3),
@@ -716,6 +729,12 @@ mod tests {
             rate_per_second: Some(2.5),
             ..job(JobKind::Replay, JobState::Running, 0)
         };
+        let reason = Reason { cause: Some(Cause::Status), status: Some(410) };
+        let discard = Job { reason: Some(reason), ..job(JobKind::Discard, JobState::Running, 0) };
+        let discard = Change::job_started(&discard, Some(id));
+        assert_eq!(discard.action, "discard_failed.started");
+        let after = json!({"webhook_id": id, "reason": {"cause": "status", "status": 410}});
+        assert_eq!(discard.after, Some(after));
         let replay = Change::job_started(&replay, None);
         assert_eq!((replay.action, replay.target_kind), ("replay.started", "job"));
         let after = json!({"webhook_id": null, "selection": selection, "rate_per_second": 2.5});

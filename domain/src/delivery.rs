@@ -406,6 +406,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_called_off_or_superseded_was_not_made_and_has_no_answer() {
+        let attempt = |status, cause| LoggedAttempt {
+            number: 1,
+            started_at: Timestamp::UNIX_EPOCH,
+            duration: Duration::ZERO,
+            state: State::Failed,
+            status,
+            cause,
+            detail: AttemptDetail::default(),
+        };
+        for (status, cause, made, answer) in [
+            (Some(204), None, true, Some(AnswerClass::Success)),
+            (Some(503), Some(Cause::Status), true, Some(AnswerClass::ServerError)),
+            (None, Some(Cause::Timeout), true, Some(AnswerClass::None)),
+            (None, Some(Cause::Cancelled), false, None),
+            (None, Some(Cause::Superseded), false, None),
+        ] {
+            let attempt = attempt(status, cause);
+            assert_eq!((attempt.was_made(), attempt.answer()), (made, answer), "{status:?} {cause:?}");
+        }
+    }
+
+    #[test]
     fn causes_have_one_name_in_json_and_in_text_and_some_are_failures() {
         for cause in Cause::ALL {
             assert_eq!(serde_json::json!(cause), cause.as_str());

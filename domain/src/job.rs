@@ -229,6 +229,7 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tests::{published, stored};
 
     fn job(rate_per_second: Option<f64>) -> Job {
         let left = Range { from: 1, to: 1_000 };
@@ -302,6 +303,23 @@ mod tests {
             r#"{"since":"2026-11-21T19:00:00Z","until":null,"states":["failed"],"type":null,"subject":"1"}"#;
         let selection: Selection = serde_json::from_str(stored).expect("a selection");
         assert!(!selection.missing && selection.states == [State::Failed]);
+    }
+
+    #[test]
+    fn a_selection_of_an_event_is_of_the_microsecond_in_which_it_was_accepted() {
+        let event = serde_json::json!({"type": "order.paid", "subject": {"id": "9"}});
+        let event = stored(published(&event));
+        let selection = Selection::of_event(&event);
+        let microsecond = Duration::from_micros(1);
+        assert_eq!(
+            (selection.since, selection.until),
+            (event.accepted_at, Some(event.accepted_at + microsecond))
+        );
+        assert_eq!(
+            (selection.type_name.as_deref(), selection.subject_id.as_deref()),
+            (Some("order.paid"), Some("9"))
+        );
+        assert!(selection.missing && selection.states.is_empty(), "only what it has no delivery of");
     }
 
     #[test]

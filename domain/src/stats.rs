@@ -116,6 +116,19 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_counted_is_added_to_what_was_before() {
+        let bucket = |by: u64| {
+            let mut latencies = [0; LATENCY_CLASSES];
+            (latencies[0], latencies[LATENCY_CLASSES - 1]) = (4 * by, 5 * by);
+            let start = Timestamp::UNIX_EPOCH;
+            StatsBucket { start, delivered: by, failed_attempts: 2 * by, given_up: 3 * by, latencies }
+        };
+        let mut sum = bucket(3);
+        sum.add(&bucket(10));
+        assert_eq!(sum, bucket(13));
+    }
+
+    #[test]
     fn a_latency_is_of_the_first_class_whose_bound_it_does_not_pass() {
         let class = |milliseconds| latency_class(Duration::from_millis(milliseconds));
         assert_eq!((class(0), class(1), class(2), class(3)), (0, 0, 1, 2));
