@@ -395,6 +395,7 @@ mod tests {
             assert_eq!((class(first), class(first + 99)), (Some(class_of), Some(class_of)));
         }
         assert_eq!((class(199), class(600)), (None, None));
+        assert_eq!(AnswerClass::ALL.map(AnswerClass::as_str), ["2xx", "3xx", "4xx", "5xx", "none"]);
     }
 
     #[test]

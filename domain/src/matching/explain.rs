@@ -334,11 +334,17 @@ mod tests {
             &other(&[]),
             "it asks for nothing but pings, not for order.scanned",
         );
-        let many: Vec<String> = (0..8).map(|number| format!("acme.n{number}")).collect();
+        let many = |count: usize| (0..count).map(|number| format!("acme.n{number}")).collect::<Vec<_>>();
         assert_explained(
-            &json!({ "events": many }),
+            &json!({ "events": many(7) }),
             &scanned,
-            &Explanation::OtherTypes { asks: many, type_name: "order.scanned".to_owned() },
+            &Explanation::OtherTypes { asks: many(7), type_name: "order.scanned".to_owned() },
+            "it asks for acme.n0, acme.n1, acme.n2, acme.n3, acme.n4, acme.n5 and acme.n6, not for order.scanned",
+        );
+        assert_explained(
+            &json!({ "events": many(8) }),
+            &scanned,
+            &Explanation::OtherTypes { asks: many(8), type_name: "order.scanned".to_owned() },
             "it asks for acme.n0, acme.n1, acme.n2, acme.n3, acme.n4, acme.n5 and 2 more, not for order.scanned",
         );
     }
@@ -508,6 +514,9 @@ mod tests {
         let after: Timestamp = "2026-11-21T20:00:00Z".parse().expect("a time");
         (webhook.created_at, webhook.updated_at) = (before, at);
         assert_eq!(Since::of(&webhook, &event), None);
+        webhook.created_at = at;
+        assert_eq!(Since::of(&webhook, &event), None, "at the same time is not later");
+        webhook.created_at = before;
         webhook.updated_at = after;
         let changed = Since::of(&webhook, &event).expect("something");
         assert_eq!(changed, Since::Changed(after));
