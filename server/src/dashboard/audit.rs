@@ -283,7 +283,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(
             told(Some(json!({"url": "a", "rate_per_second": null})), Some(json!({"url": "b"}))),
-            [("rate per second".to_owned(), text("none"), None), ("url".to_owned(), text("a"), text("b"))]
+            [("url".to_owned(), text("a"), text("b")), ("rate per second".to_owned(), text("none"), None)]
         );
         assert_eq!(told(None, Some(json!({"enabled": true}))), [("enabled".to_owned(), None, text("true"))]);
         assert!(told(None, None).is_empty());

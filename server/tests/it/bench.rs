@@ -151,8 +151,8 @@ async fn the_footprint_is_measured_and_told_in_words() {
 async fn scenarios_are_listed_and_wrong_ones_refused() {
     let home = Home::new();
     let listed = bench(&home, &["--list"]).await;
-    assert_eq!(listed.lines().count(), 12, "{listed}");
-    for name in ["relay", "fan_out", "half_rate", "other_webhooks", "footprint", "nodes"] {
+    assert_eq!(listed.lines().count(), 13, "{listed}");
+    for name in ["relay", "fan_out", "half_rate", "other_webhooks", "footprint", "pages", "nodes"] {
         assert!(listed.lines().any(|line| line.starts_with(name)), "{name}: {listed}");
     }
     let refused = home.run(&["bench", "--scenario", "speed"]).await;

@@ -268,7 +268,7 @@ async fn a_sign_in_link_is_made_on_a_running_server() {
     assert_eq!(opened(&process, made.trim()).await, 404);
     let mut stranger = to(&home, &process, &["sign-in-link"]);
     stranger.env("CALLBOARD_TOKEN", "a-token-of-somebody-else");
-    assert_contains(&complained(&output(stranger).await), &["(401)"]);
+    assert_contains(&ended_with(4, &output(stranger).await), &["(401)"]);
     process.stop().await;
 }
 

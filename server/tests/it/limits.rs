@@ -288,7 +288,7 @@ fn a_stream_outlives_the_limits_of_answers() {
     send(&mut stream, &format!("GET /v1/stream HTTP/1.1\r\n{BEGINNING}\r\n"));
     let mut seen = String::new();
     let mut some = [0; 4_096];
-    while !seen.contains("id: ") {
+    while !seen.contains("\nid: ") {
         let read = stream.read(&mut some).expect("its start");
         seen += &String::from_utf8_lossy(&some[..read]);
     }
