@@ -400,9 +400,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_first_attempt_of_a_delivery_tells_how_late_it_is() {
+        let measures = EngineMeasures::default();
+        for number in 1..=3 {
+            let failed = attempt(number, Outcome::Retry(Timestamp::MAX), None, Some(Cause::Dns));
+            measures.attempted(&failed, Dialect::Native, ACCEPTED);
+        }
+        assert_eq!(measures.lag.read().count, 1);
+    }
+
+    #[test]
     fn a_commit_takes_as_long_as_the_clock_says() {
         let clock = Arc::new(ManualClock::new(ACCEPTED));
         let measures = StoreMeasures::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        // The program has run for a while.
+        clock.advance(Duration::from_mins(1));
         let began = measures.begin();
         clock.advance(Duration::from_millis(3));
         measures.ended(began, 7, true);
