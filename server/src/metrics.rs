@@ -1,7 +1,7 @@
 //! What the program tells of itself in the text format of Prometheus.
 //!
 //! What happens is counted where it happens, in `callboard_domain::measures`; what is
-//! so is looked at when somebody asks, [`samples`] of it at most every few seconds.
+//! so is looked at when somebody asks, `samples` of it at most every few seconds.
 //! Labels have their values from closed lists: no tenant, no webhook and no URL is
 //! named.
 
