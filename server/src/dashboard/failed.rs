@@ -15,7 +15,7 @@ use callboard_domain::webhook::Webhook;
 use super::form::{Fields, Posted};
 use super::frame::{Frame, Section, page, page_of};
 use super::known::Known;
-use super::list::Query;
+use super::list::{Query, curl};
 use super::mark::{Time, counted, grouped};
 use super::note::Note;
 use super::payload::visible;
@@ -74,6 +74,7 @@ struct FailedPage {
     jobs: Vec<UnderWay>,
     may_write: bool,
     may_export: bool,
+    curl: String,
 }
 
 #[derive(Template)]
@@ -189,6 +190,7 @@ pub(super) async fn show(Entered { visit, access }: Entered<ReadWebhooks>) -> Re
         jobs: under_way(&access, &mut known).await?,
         may_write: access.may(Scope::WriteWebhooks),
         may_export: access.may(Scope::ReadEvents),
+        curl: curl(&visit, "GET", "/v1/failed/groups", &[]),
     };
     page(&template)
 }

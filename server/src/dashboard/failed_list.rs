@@ -47,7 +47,7 @@ struct FailedListPage {
     causes: Vec<Choice>,
     is_filtered: bool,
     pager: Pager,
-    curl: Option<String>,
+    curl: String,
     may_write: bool,
     may_export: bool,
 }
@@ -91,10 +91,12 @@ pub(super) async fn show(
             .collect(),
         is_filtered: query.filters(),
         pager: Pager::new(&query, listed.next),
-        curl: webhook.map(|webhook| {
-            let path = format!("/v1/webhooks/{}/deliveries", webhook.id);
-            curl(&visit, "GET", &path, &[("state", Some("failed"))])
-        }),
+        curl: curl(
+            &visit,
+            "GET",
+            "/v1/failed",
+            &["webhook", "cause", "status"].map(|name| (name, query.get(name))),
+        ),
         chosen,
         may_write: access.may(Scope::WriteWebhooks),
         may_export: access.may(Scope::ReadEvents),

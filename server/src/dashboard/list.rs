@@ -118,9 +118,10 @@ impl Pager {
 pub(super) fn curl(visit: &Visit, method: &str, path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
+        let Some(value) = value else { continue };
+        // The API takes times with an offset only.
+        let exact = matches!(*name, "since" | "until").then(|| time(value)).flatten();
+        query.append_pair(name, &exact.map_or_else(|| (*value).to_owned(), |time| time.to_string()));
     }
     let query = query.finish();
     let query = if query.is_empty() { query } else { format!("?{query}") };

@@ -137,8 +137,7 @@ pub(super) async fn show(
         vec![("page", "log"), ("webhook", &*webhook_id), ("at", &*visit.here), ("rows", &*ids)];
     followed.extend(FILTERS.iter().chain(&["cursor"]).filter_map(|name| Some((*name, query.get(name)?))));
     about.live = live::address(&place.base, &followed);
-    let parameters = FILTERS.map(|name| (name, query.get(name)));
-    let api = parameters.iter().filter(|(name, _)| *name != "answer").copied().collect::<Vec<_>>();
+    let api = FILTERS.map(|name| (name, query.get(name)));
     let template = LogPage {
         frame: Frame::new(&visit, Section::Webhooks, webhook.settings.name.clone()),
         about,
