@@ -36,7 +36,6 @@ function fitting() {
   for (const one of all("[data-scripted=hide]")) one.hidden = true;
   form.addEventListener("change", event => {
     if (!event.target.closest("[data-fit]")) return;
-    const focused = event.target.id || event.target.name;
     const body = new URLSearchParams(new FormData(form));
     body.set("wish", "fit");
     fetch(location.href, {method: "POST", body, headers: {accept: "text/html"}}).then(async answer => {
@@ -49,10 +48,15 @@ function fitting() {
         const other = input.name && fresh.elements[input.name];
         if (other && "value" in other && other.type !== undefined) other.value = input.value;
       }
+      // Whoever went on meanwhile stays where they are now, and so does their cursor.
+      const at = document.activeElement, inside = form.contains(at);
+      const place = inside && [at.selectionStart, at.selectionEnd];
       form.replaceChildren(...fresh.childNodes);
       for (const one of all("[data-scripted=hide]", form)) one.hidden = true;
-      const again = form.querySelector("#" + CSS.escape(focused)) || form.querySelector(`[name="${CSS.escape(focused)}"]:checked`);
+      if (!inside) return;
+      const again = at.id ? form.querySelector("#" + CSS.escape(at.id)) : form.querySelector(`[name="${CSS.escape(at.name)}"][value="${CSS.escape(at.value)}"]`);
       again?.focus();
+      if (typeof place[0] === "number") try { again?.setSelectionRange(...place); } catch { /* Not every kind of field has a cursor. */ }
     }).catch(() => {});
   });
 }

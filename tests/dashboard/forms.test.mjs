@@ -114,3 +114,21 @@ for (const js of [true, false]) {
     test("nothing went wrong in the browser", () => assert.deepEqual(page.faults, []));
   });
 }
+
+test("whoever goes on typing while the form fits itself loses nothing", async () => {
+  const page = await house.operator();
+  await page.goto("/dashboard/t/default/webhooks/new");
+  let let_go;
+  const held = new Promise(resolve => { let_go = resolve; });
+  await page.route("**/webhooks/new", async route => { if (route.request().method() === "POST") await held; await route.continue(); });
+  await page.getByRole("radio", { name: /^Native/ }).check();
+  const name = page.getByLabel("Name", { exact: true });
+  await name.click();
+  await page.keyboard.type("Before ");
+  let_go();
+  await page.getByLabel("Event types", { exact: true }).waitFor();
+  await page.keyboard.type("and after");
+  assert.equal(await name.inputValue(), "Before and after");
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
