@@ -61,8 +61,8 @@ pub const MAX_BODY: usize = 10 * 1024 * 1024;
 fn router(state: State) -> Router {
     let body_limit = state.inner.options.body_limit();
     let openapi = openapi();
-    let reference = reference::routes(&serde_json::to_value(&openapi).unwrap_or_default());
     let document = native::Document(openapi.to_pretty_json().unwrap_or_default().into());
+    let reference = reference::routes(document.0.clone());
     let [native, viagogo, openticket] =
         [native::routes(), viagogo::routes(), openticket::routes()].map(|routes| routes.split_for_parts().0);
     native

@@ -1,7 +1,7 @@
 //! The reference of the API at `/docs`: the OpenAPI document as pages, without the
 //! network and without a script, and as a collection for API clients.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use askama::Template;
 use axum::Router;
@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
-use serde_json::Value;
+use bytes::Bytes;
 
 mod collection;
 mod example;
@@ -21,20 +21,30 @@ use model::{Operation, Reference, Schema};
 /// Pages hold nothing but what the server itself serves.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// The reference, read from the document when somebody asks for it: most processes are
+/// never asked, and need neither the time nor the memory.
+struct Lazy {
+    document: Bytes,
+    reference: OnceLock<Reference>,
+}
+
+impl Lazy {
+    fn get(&self) -> &Reference {
+        // The document was written by this very process, so it can be read.
+        let read = || Reference::new(&serde_json::from_slice(&self.document).unwrap_or_default());
+        self.reference.get_or_init(read)
+    }
+}
+
 /// The pages of the reference and the collection, from the finished document.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: &Value) -> Router<S> {
-    let reference = Arc::new(Reference::new(document));
-    let collection = collection::collection(&reference).to_string();
-    let as_file = "attachment; filename=\"callboard.postman_collection.json\"";
-    let collection = get(move || async move {
-        ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_DISPOSITION, as_file)], collection)
-    });
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: Bytes) -> Router<S> {
+    let reference = Arc::new(Lazy { document, reference: OnceLock::new() });
     Router::new()
         .route("/docs", get(index))
         .route("/docs/", get(index))
         .route("/docs/operations/{id}", get(operation))
         .route("/docs/schemas/{name}", get(schema))
-        .route("/docs/callboard.postman_collection.json", collection)
+        .route("/docs/callboard.postman_collection.json", get(collection))
         .with_state(reference)
 }
 
@@ -102,30 +112,39 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
     }
 }
 
-async fn index(State(reference): State<Arc<Reference>>, uri: axum::http::Uri) -> Response {
+async fn index(State(reference): State<Arc<Lazy>>, uri: axum::http::Uri) -> Response {
     // Relative links of the two addresses differ by a step.
     let root = if uri.path().ends_with('/') { "." } else { "docs" };
-    let frame = Frame::new("API reference", &reference, root);
-    page(StatusCode::OK, &IndexPage { frame, reference: &reference })
+    let reference = reference.get();
+    let frame = Frame::new("API reference", reference, root);
+    page(StatusCode::OK, &IndexPage { frame, reference })
 }
 
-async fn operation(State(reference): State<Arc<Reference>>, Path(id): Path<String>) -> Response {
+async fn collection(State(reference): State<Arc<Lazy>>) -> Response {
+    let as_file = "attachment; filename=\"callboard.postman_collection.json\"";
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_DISPOSITION, as_file)];
+    (headers, collection::collection(reference.get()).to_string()).into_response()
+}
+
+async fn operation(State(reference): State<Arc<Lazy>>, Path(id): Path<String>) -> Response {
+    let reference = reference.get();
     match reference.operation(&id) {
         Some(operation) => {
-            let frame = Frame::new(&operation.title(), &reference, "..");
+            let frame = Frame::new(&operation.title(), reference, "..");
             page(StatusCode::OK, &OperationPage { frame, operation })
         }
-        None => missing(&reference),
+        None => missing(reference),
     }
 }
 
-async fn schema(State(reference): State<Arc<Reference>>, Path(name): Path<String>) -> Response {
+async fn schema(State(reference): State<Arc<Lazy>>, Path(name): Path<String>) -> Response {
+    let reference = reference.get();
     match reference.schema(&name) {
         Some(schema) => {
-            let frame = Frame::new(&schema.name, &reference, "..");
+            let frame = Frame::new(&schema.name, reference, "..");
             page(StatusCode::OK, &SchemaPage { frame, schema })
         }
-        None => missing(&reference),
+        None => missing(reference),
     }
 }
 
