@@ -23,6 +23,7 @@ pub mod sqlite;
 pub mod transfer;
 
 pub use open_error::OpenError;
+pub use private::private;
 
 use sealing::Keys;
 

@@ -62,7 +62,7 @@ describe("every page", () => {
 
   test("is found", () => {
     const kinds = [...found.keys()];
-    for (const wanted of ["", "/webhooks", "/webhooks/new", "/webhooks/ID", "/webhooks/ID/health", "/webhooks/ID/settings", "/webhooks/ID/secret", "/webhooks/ID/edit", "/webhooks/ID/replay", "/webhooks/ID/delete", "/deliveries/ID", "/events", "/events/ID", "/events/new", "/failed", "/failed/list", "/failed/discard", "/catalogue", "/catalogue/ID", "/access", "/audit"]) {
+    for (const wanted of ["", "/webhooks", "/webhooks/new", "/webhooks/ID", "/webhooks/ID/health", "/webhooks/ID/settings", "/webhooks/ID/secret", "/webhooks/ID/edit", "/webhooks/ID/replay", "/webhooks/ID/delete", "/deliveries/ID", "/events", "/events/ID", "/send-event", "/failed", "/failed/list", "/failed/discard", "/catalogue", "/catalogue/ID", "/access", "/audit"]) {
       assert.ok(kinds.some(name => name.split("?")[0] === `/dashboard/t/T${wanted}`), `no link leads to ${wanted}: ${kinds.join("\n")}`);
     }
     assert.ok(kinds.some(name => name.startsWith("/dashboard/system")), kinds.join("\n"));

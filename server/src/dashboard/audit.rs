@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::frame::{Frame, Section, page_of};
 use super::list::{Pager, Query, curl};
 use super::mark::{Time, bytes};
+use super::payload::visible;
 use super::visit::{Entered, Visit};
 use crate::api::State;
 use crate::api::auth::Admin;
@@ -117,20 +118,10 @@ fn path_of(visit: &Visit, entry: &Entry) -> Option<String> {
     }
 }
 
-/// A text in which nothing is hidden: what would not be seen, or would turn others
-/// around, is shown by its number. What is too long is cut.
+/// A text in which nothing is hidden. What is too long is cut.
 fn plain(text: &str) -> String {
     let end = text.floor_char_boundary(MOST_SHOWN);
-    let mut shown = String::with_capacity(end);
-    for character in text[..end].chars() {
-        let turns =
-            matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if turns || (character.is_control() && character != '\n') {
-            let _ = write!(shown, "\u{fffd}(U+{:04X})", u32::from(character));
-        } else {
-            shown.push(character);
-        }
-    }
+    let mut shown = visible(&text[..end]);
     if end < text.len() {
         let _ = write!(shown, " … and {} more", bytes((text.len() - end) as u64));
     }
@@ -291,7 +282,7 @@ mod tests {
 
     #[test]
     fn nothing_is_hidden_in_a_value() {
-        assert_eq!(plain("a\u{202e}b\u{7}\n"), "a\u{fffd}(U+202E)b\u{fffd}(U+0007)\n");
+        assert_eq!(plain("a\u{202e}b\u{7}\n"), "a⟨U+202E⟩b␇\n");
         let long = plain(&"é".repeat(4 * 1024));
         assert!(long.ends_with(" … and 4.0 KiB more"), "{}", &long[long.len() - 30..]);
     }

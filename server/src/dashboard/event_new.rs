@@ -58,7 +58,7 @@ fn form(visit: &Visit, chosen: &str, body: Option<String>, faults: Vec<(String, 
     }
 }
 
-/// `/dashboard/t/{tenant}/events/new`.
+/// `/dashboard/t/{tenant}/send-event`.
 pub(super) async fn show(
     Entered { visit, .. }: Entered<WriteEvents>,
     query: Query,

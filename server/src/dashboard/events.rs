@@ -23,7 +23,7 @@ use crate::api::problem::Problem;
 pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/dashboard/t/{tenant}/events", get(show))
-        .route("/dashboard/t/{tenant}/events/new", get(event_new::show).post(event_new::submit))
+        .route("/dashboard/t/{tenant}/send-event", get(event_new::show).post(event_new::submit))
         .route("/dashboard/t/{tenant}/events/{id}", get(event::show))
         .route("/dashboard/t/{tenant}/events/{id}/replay", post(event::replay))
 }

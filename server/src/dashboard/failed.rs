@@ -113,7 +113,7 @@ impl Chosen {
     fn of_group(webhook: &Webhook, reason: Reason) -> Self {
         Self {
             webhook: webhook.id.to_string(),
-            cause: reason.cause.map(cause_word).unwrap_or_default(),
+            cause: reason.cause.map(|cause| cause.as_str().to_owned()).unwrap_or_default(),
             status: reason.status.map(|status| status.to_string()).unwrap_or_default(),
         }
     }
@@ -134,7 +134,7 @@ impl Chosen {
         let cause = match &*self.cause {
             "" => None,
             word => {
-                let found = Cause::ALL.into_iter().find(|cause| cause_word(*cause) == word);
+                let found = Cause::ALL.into_iter().find(|cause| cause.as_str() == word);
                 Some(found.ok_or_else(|| Problem::parameter("cause", "is none of the causes"))?)
             }
         };
@@ -165,11 +165,6 @@ impl Chosen {
         let webhook = self.webhook(access).await?;
         Ok((FailedFilter { webhook: webhook.as_ref().map(|webhook| webhook.key), reason }, webhook))
     }
-}
-
-/// The word that stands for a cause in the API.
-pub(super) fn cause_word(cause: Cause) -> String {
-    serde_json::to_value(cause).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// `/dashboard/t/{tenant}/failed`.

@@ -7,7 +7,7 @@ use callboard_domain::access::Scope;
 use callboard_domain::delivery::Cause;
 use callboard_domain::store::FailedFilter;
 
-use super::failed::{Chosen, cause_word};
+use super::failed::Chosen;
 use super::frame::{Frame, Section, page};
 use super::known::Known;
 use super::list::{Pager, Query, curl};
@@ -32,7 +32,7 @@ struct Row {
 
 /// A cause that can be chosen.
 struct Choice {
-    word: String,
+    word: &'static str,
     title: &'static str,
 }
 
@@ -84,11 +84,9 @@ pub(super) async fn show(
         frame: Frame::new(&visit, Section::Failed, "Failed invocations"),
         of: webhook.as_ref().map(|webhook| visible(&webhook.settings.name)),
         rows,
-        causes: Cause::ALL
-            .into_iter()
-            .filter(|cause| !matches!(cause, Cause::Cancelled | Cause::Superseded))
-            .map(|cause| Choice { word: cause_word(cause), title: words::title(cause) })
-            .collect(),
+        causes: Cause::FAILURES
+            .map(|cause| Choice { word: cause.as_str(), title: words::title(cause) })
+            .into(),
         is_filtered: query.filters(),
         pager: Pager::new(&query, listed.next),
         curl: curl(

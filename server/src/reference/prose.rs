@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use askama::filters::HtmlSafe;
+use askama::filters::{Escaper as _, Html, HtmlSafe};
 
 /// A description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,7 +22,7 @@ impl fmt::Display for Prose {
         for (index, part) in parts.iter().enumerate() {
             let is_code = paired && index % 2 == 1;
             f.write_str(if is_code { "<code>" } else { "" })?;
-            escape(part, f)?;
+            Html.write_escaped_str(&mut *f, part)?;
             f.write_str(if is_code { "</code>" } else { "" })?;
             if !paired && index + 1 < parts.len() {
                 f.write_str("`")?;
@@ -30,15 +30,6 @@ impl fmt::Display for Prose {
         }
         Ok(())
     }
-}
-
-fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    text.chars().try_for_each(|char| match char {
-        '&' => f.write_str("&amp;"),
-        '<' => f.write_str("&lt;"),
-        '>' => f.write_str("&gt;"),
-        other => fmt::Write::write_char(f, other),
-    })
 }
 
 impl HtmlSafe for Prose {}
@@ -50,7 +41,7 @@ mod tests {
     #[test]
     fn code_is_marked_and_nothing_is_markup() {
         let said = |text: &str| Prose(text.to_owned()).to_string();
-        assert_eq!(said("`a<b>` & more"), "<code>a&lt;b&gt;</code> &amp; more");
+        assert_eq!(said("`a<b>` & more"), "<code>a&#60;b&#62;</code> &#38; more");
         assert_eq!(said("one ` alone"), "one ` alone");
     }
 }

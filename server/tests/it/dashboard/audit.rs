@@ -35,7 +35,7 @@ fn a_change_is_told_member_by_member_without_secrets() {
     assert!(!edited.contains("<dt>name</dt>"), "only what differs: {edited}");
     assert!(!page.contains("sesame") && page.contains("********"), "{page}");
     assert!(!page.contains("<script>alert") && page.contains("&#60;script&#62;alert(1)"), "{page}");
-    assert!(!page.contains('\u{202e}') && page.contains("(U+202E)"), "{page}");
+    assert!(!page.contains('\u{202e}') && page.contains("⟨U+202E⟩"), "{page}");
 }
 
 #[test]

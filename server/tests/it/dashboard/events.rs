@@ -7,6 +7,7 @@ use crate::harness::{Caller, Harness, text};
 use crate::receiver::Reply;
 
 const EVENTS: &str = "/dashboard/t/default/events";
+const SEND: &str = "/dashboard/t/default/send-event";
 
 fn publish(caller: &Caller, event: &Value) -> String {
     text(&caller.post("/v1/events", event).is(202)["id"]).to_owned()
@@ -223,7 +224,7 @@ fn a_test_event_is_published_from_its_example_and_faults_keep_what_was_typed() {
     let api = house.operator();
     api.make_webhook(&receiver.url("/"), &json!({"events": ["sale.*"]}));
     let visitor = operator(&house);
-    let new = format!("{EVENTS}/new");
+    let new = SEND;
     let page = visitor.page(&format!("{new}?type=sale.created"));
     assert!(page.contains("<option value=\"sale.created\" selected>"), "{page}");
     let example = between(&page, "spellcheck=\"false\" required", "</textarea>");
@@ -234,7 +235,7 @@ fn a_test_event_is_published_from_its_example_and_faults_keep_what_was_typed() {
         "{example}"
     );
     for _ in 0..2 {
-        let sent = visitor.send(&new, &[("type", "sale.created"), ("body", &example)]);
+        let sent = visitor.send(new, &[("type", "sale.created"), ("body", &example)]);
         assert_eq!(sent.status, 303, "{}", said(&sent));
         assert!(
             sent.header("location").starts_with("/dashboard/t/default/events/"),
@@ -247,19 +248,19 @@ fn a_test_event_is_published_from_its_example_and_faults_keep_what_was_typed() {
     }
     let before = api.all("/v1/events", 200).len();
     let wrong = r#"{"type": "order.sold", "subject": {}, "data": {"</textarea><b>": 1}}"#;
-    let refused = visitor.send(&new, &[("type", "sale.created"), ("body", wrong)]);
+    let refused = visitor.send(new, &[("type", "sale.created"), ("body", wrong)]);
     let page = said(&refused);
     assert_eq!(refused.status, 422, "{page}");
     assert!(page.contains("<code>/type</code>") && page.contains("<code>/subject/id</code>"), "{page}");
     assert!(!page.contains("</textarea><b>") && page.contains("order.sold"), "{page}");
     for list in ["[]", "[{\"type\": \"a.b\", \"subject\": {\"id\": \"1\"}}]"] {
-        assert_eq!(visitor.send(&new, &[("body", list)]).status, 422);
+        assert_eq!(visitor.send(new, &[("body", list)]).status, 422);
     }
     assert_eq!(api.all("/v1/events", 200).len(), before, "nothing was published");
     let known = [("body", r#"{"id": "k", "type": "a.b", "subject": {"id": "1"}}"#)];
-    assert!(visitor.send(&new, &known).header("set-cookie").contains("event_published"));
-    assert!(visitor.send(&new, &known).header("set-cookie").contains("event_known"));
-    let taken = visitor.send(&new, &[("body", r#"{"id": "k", "type": "a.b", "subject": {"id": "2"}}"#)]);
+    assert!(visitor.send(new, &known).header("set-cookie").contains("event_published"));
+    assert!(visitor.send(new, &known).header("set-cookie").contains("event_known"));
+    let taken = visitor.send(new, &[("body", r#"{"id": "k", "type": "a.b", "subject": {"id": "2"}}"#)]);
     assert!(taken.status == 409 && said(&taken).contains("<code>/id</code>"), "{}", said(&taken));
 }
 
@@ -271,9 +272,9 @@ fn the_quota_of_the_tenant_holds_for_test_events_too() {
     });
     let visitor = operator(&house);
     let fields = [("body", r#"{"type": "a.b", "subject": {"id": "typed"}}"#)];
-    let new = format!("{EVENTS}/new");
-    assert_eq!(visitor.send(&new, &fields).status, 303);
-    let refused = visitor.send(&new, &fields);
+    let new = SEND;
+    assert_eq!(visitor.send(new, &fields).status, 303);
+    let refused = visitor.send(new, &fields);
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
     assert!(said(&refused).contains("faster than it may") && said(&refused).contains("typed"));
 }
@@ -301,13 +302,13 @@ fn pages_of_events_ask_for_their_scopes_and_for_the_own_tenant() {
     let page = events.page(&format!("{EVENTS}/e1"));
     assert!(!page.contains("Secret name") && !page.contains("Send it") && !page.contains("Resend"), "{page}");
     assert!(page.contains("dlv_") && !page.contains("Whom it did not reach"), "{page}");
-    assert!(events.page_of(&format!("{EVENTS}/new"), 403).contains("write:events"));
-    assert_eq!(events.send(&format!("{EVENTS}/new"), &[("body", "{}")]).status, 403);
+    assert!(events.page_of(SEND, 403).contains("write:events"));
+    assert_eq!(events.send(SEND, &[("body", "{}")]).status, 403);
     let sent = events.send(&format!("{EVENTS}/e1/replay"), &[("webhook", id(&made))]);
     assert_eq!(sent.status, 403);
     events.page_of("/dashboard/t/acme/events", 404);
     for (path, fields) in [
-        (format!("{EVENTS}/new"), [("body", r#"{"type": "a.b", "subject": {"id": "1"}}"#)]),
+        (SEND.to_owned(), [("body", r#"{"type": "a.b", "subject": {"id": "1"}}"#)]),
         (format!("{EVENTS}/e1/replay"), [("webhook", id(&made))]),
     ] {
         let without = visitor.caller().form(&path, &encoded(&fields));
@@ -334,4 +335,17 @@ fn a_delivery_that_fails_says_so_where_it_reached() {
     let reached = below(&page, "reached-title");
     assert!(reached.contains("answered 503") && reached.contains("badge bad"), "{reached}");
     assert!(reached.contains(&format!("/deliveries/{delivery}/retry")), "{reached}");
+}
+
+/// No id of an event is the address of another page.
+#[test]
+fn an_event_may_be_called_whatever_its_publisher_likes() {
+    let house = Harness::at_rest();
+    let api = house.operator();
+    let visitor = operator(&house);
+    for id in ["new", "replay", "deliveries"] {
+        publish(&api, &json!({"id": id, "type": "order.paid", "subject": {"id": "7"}}));
+        let page = visitor.page(&format!("{EVENTS}/{id}"));
+        assert!(page.contains(&format!("<dd class=\"mono\">{id}</dd>")), "{page}");
+    }
 }
