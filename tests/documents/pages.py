@@ -4,6 +4,7 @@ of it."""
 import json
 import subprocess
 
+import rules
 from stage import wait_for
 
 
@@ -213,14 +214,22 @@ def backup_is_complete(stage):
     assert (stage.root / "backup/callboard.db").read_bytes().startswith(b"SQLite format 3"), "there is no backup"
 
 
+def traced(stage):
+    _, headers, _ = stage.delivered(text='"9919"')
+    assert headers["traceparent"] == "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", headers
+    assert headers["tracestate"] == "shop=order-9919", headers
+
+
 # By a page and a text of the block.
 AFTER = {
     ("README.md", "def is_genuine"): verified,
+    ("docs/api.md", "urn:callboard:problem"): rules.check,
     ("docs/access.md", "client_id="): tokens_work,
     ("docs/command-line.md", "callboard listen"): listen,
     ("docs/ingresse.md", "curl"): ingresse,
     ("docs/openticket.md", "curl"): openticket,
     ("docs/operating.md", "callboard backup"): backup_is_complete,
+    ("docs/publishing.md", "traceparent"): traced,
     ("docs/stream.md", "curl -N"): stream,
     ("docs/viagogo.md", "curl"): viagogo,
 }
