@@ -2,8 +2,10 @@
 the program would understand those that can't."""
 
 import functools
+import os
 import re
 import shlex
+import shutil
 import subprocess
 
 from blocks import ROOT
@@ -12,9 +14,13 @@ SEPARATORS = {"|", "||", "&&", ";", "&", "|&"}
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 BUILT_HERE = ["cargo", "run", "--release", "--"]
 
+# Where tests may make databases, if anywhere: see tests/postgres.
+POSTGRES = os.environ.get("CALLBOARD_TEST_POSTGRES") if shutil.which("pg_dump") else None
+NO_POSTGRES = None if POSTGRES else "needs a PostgreSQL server, as tests/postgres starts one"
+
 # What can be run: the start of a command.
 RUN = ["callboard", "curl", "printf", "echo", "export", "mkdir", "python3 -c"]
-# What can't, and why: the start of a command. The longest start that fits decides.
+# What can't, and why, or None if it can: the start of a command. The longest start that fits decides.
 NOT_RUN = {
     "sudo": "changes the system",
     "head": "changes the system",
@@ -25,9 +31,9 @@ NOT_RUN = {
     "docker": "needs a container engine",
     "kubectl": "needs a cluster",
     "helm": "needs a cluster",
-    "pg_dump": "needs a PostgreSQL server",
-    "pg_restore": "needs a PostgreSQL server",
-    "callboard migrate-data": "needs a PostgreSQL server",
+    "pg_dump": NO_POSTGRES,
+    "pg_restore": NO_POSTGRES,
+    "callboard migrate-data": NO_POSTGRES,
     "packaging/compose/make-secrets": "writes secrets into the repository",
     "packaging/debian/build": "needs a release build",
     "cargo build": "builds for minutes",

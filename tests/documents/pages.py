@@ -220,7 +220,10 @@ def traced(stage):
     assert headers["tracestate"] == "shop=order-9919", headers
 
 
-# By a page and a text of the block.
+# Both by a page and a text of the block.
+JUST_BEFORE = {
+    ("docs/operating.md", "callboard migrate-data"): lambda stage: stage.server.end(),
+}
 AFTER = {
     ("README.md", "def is_genuine"): verified,
     ("docs/api.md", "urn:callboard:problem"): rules.check,

@@ -48,7 +48,7 @@ def check(stage):
     made = rule("a new webhook", 201, "POST", "/v1/webhooks", {"url": hook, "events": ["acme.*"]}, has='"location": "/v1/webhooks/')
     one = f"/v1/webhooks/{made['id']}"
 
-    # Bodies
+    # Bodies.
     rule("another that ends in `+json`", 200, "PATCH", one, "{}", content_type="application/merge-patch+json")
     rule("Its `charset` does not count", 202, "POST", "/v1/events", json.dumps(EVENT), content_type="application/json; charset=latin1")
     rule("leave the content type out too", 202, "POST", f"{one}/retry-failed")

@@ -132,11 +132,13 @@ class Stage(contextlib.ExitStack):
         }
         self.server, self.running = None, []
         self.callback(lambda: [one.end() for one in reversed(self.running)])
-        self.lines, self.answers, self.names = [], [], {}
+        self.lines, self.answers, self.names, self.instead = [], [], {}, {}
 
     def own(self, text):
         """A text with the addresses and the folders of this stage in the place of those
         that it names."""
+        for shown, own in self.instead.items():
+            text = text.replace(shown, own)
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}")
         text = text.replace("https://callboard.example", self.url)
         text = re.sub(r"\b9000\b", str(self.own_port), text)
