@@ -131,7 +131,9 @@ class CommandLine:
     def within(self, command):
         """What a command has the program do, also one like `docker exec callboard callboard keys list`."""
         known = self.subcommands()
-        starts = [index for index, word in enumerate(command[:-1]) if word == "callboard" and command[index + 1] in known]
+        starts = [
+            index for index, word in enumerate(command[:-1]) if word == "callboard" and command[index + 1] in known
+        ]
         return command[starts[-1] :] if starts else command if command[0] == "callboard" else None
 
     def fault(self, command):

@@ -36,11 +36,18 @@ def publishing(stage):
     for name in ("One", "Two"):
         stage.webhook(name=name, events=["order.paid"])
     stage.webhook(name="Seats", events=["acme.*"])
-    (stage.work / "events.ndjson").write_text(json.dumps({"id": "order-9918-paid", "type": "order.paid", "subject": {"id": "9918"}}))
-    stage.ask("POST", "/v1/events", [
-        {"type": "ticket.updated", "subject": {"id": "1"}, "data": {"quantity": "2"}},
-        {"type": "webhook.mine", "subject": {"id": 3}},
-    ], status=[400])
+    (stage.work / "events.ndjson").write_text(
+        json.dumps({"id": "order-9918-paid", "type": "order.paid", "subject": {"id": "9918"}})
+    )
+    stage.ask(
+        "POST",
+        "/v1/events",
+        [
+            {"type": "ticket.updated", "subject": {"id": "1"}, "data": {"quantity": "2"}},
+            {"type": "webhook.mine", "subject": {"id": 3}},
+        ],
+        status=[400],
+    )
 
 
 def webhooks(stage):
@@ -98,8 +105,12 @@ def api(stage):
 def audit(stage):
     usual(stage)
     token = stage.environment["TOKEN"]
-    made = stage.ask("POST", "/v1/webhooks", {"url": "https://one.example/hook", "events": ["*"], "headers": {"x-key": "a"}}, token)
-    stage.ask("PATCH", f"/v1/webhooks/{made['id']}", {"url": "https://two.example/hook", "headers": {"x-key": "b"}}, token)
+    made = stage.ask(
+        "POST", "/v1/webhooks", {"url": "https://one.example/hook", "events": ["*"], "headers": {"x-key": "a"}}, token
+    )
+    stage.ask(
+        "PATCH", f"/v1/webhooks/{made['id']}", {"url": "https://two.example/hook", "headers": {"x-key": "b"}}, token
+    )
 
 
 def command_line(stage):
@@ -158,6 +169,7 @@ def verified(stage):
     def printed():
         lines = stage.printed()
         return next((index for index, line in enumerate(lines) if '"type":"order.paid"' in line), None)
+
     end = wait_for("the receiver of the README has a delivery", printed)
     lines = stage.printed()
     headers = dict(line.split(": ", 1) for line in lines[:end] if ": " in line)
@@ -174,10 +186,17 @@ def openticket(stage):
     assert headers["openticket-identifier"] == made["nonce"], headers
     assert headers["openticket-trigger"] == "shop.created", headers
     # What the page shows next: an order's scan that reaches a ticket.
-    stage.ask("POST", "/v1/webhooks", {
-        "url": stage.receiver_url + "/shown", "dialect": "openticket", "resource": "ticket", "trigger": "scan",
-        "triggered_by_related": True,
-    })
+    stage.ask(
+        "POST",
+        "/v1/webhooks",
+        {
+            "url": stage.receiver_url + "/shown",
+            "dialect": "openticket",
+            "resource": "ticket",
+            "trigger": "scan",
+            "triggered_by_related": True,
+        },
+    )
     stage.publish("order.scanned", "9", related={"ticket": ["408218"]})
     stage.delivered("/shown")
 
@@ -195,7 +214,9 @@ def viagogo(stage):
 
 def stream(stage):
     wait_for("the stream began", lambda: any(line.startswith("id: ") for line in stage.printed()))
-    stage.publish("order.paid", "9917", id="order-9917-paid", occurred_at="2026-11-21T19:00:00Z", data={"status": "paid"})
+    stage.publish(
+        "order.paid", "9917", id="order-9917-paid", occurred_at="2026-11-21T19:00:00Z", data={"status": "paid"}
+    )
 
 
 def listen(stage):

@@ -78,8 +78,15 @@ class Running:
     def __init__(self, command, folder, environment):
         # A session of its own, so that what it starts can be ended with it.
         self.process = subprocess.Popen(
-            command, cwd=folder, env=environment, start_new_session=True, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         self.lines = []
         threading.Thread(target=self._read, daemon=True).start()
@@ -90,10 +97,12 @@ class Running:
 
     def printed(self, pattern):
         """The first line that fits; it is waited for."""
+
         def found():
             fits = next((line for line in list(self.lines) if re.search(pattern, line)), None)
             assert fits or self.process.poll() is None, "it has ended:\n" + "\n".join(self.lines)
             return fits
+
         return wait_for(f"a line with {pattern}", found)
 
     def end(self):
@@ -201,14 +210,19 @@ class Stage(contextlib.ExitStack):
         kind = "application/x-www-form-urlencoded"
         token = self.ask("POST", "/oauth2/token", form, token=None, content_type=kind)["access_token"]
         self.environment |= {
-            "ADMIN": OPERATOR, "TOKEN": token, "CLIENT_ID": made["client_id"], "CLIENT_SECRET": made["client_secret"],
+            "ADMIN": OPERATOR,
+            "TOKEN": token,
+            "CLIENT_ID": made["client_id"],
+            "CLIENT_SECRET": made["client_secret"],
         }
 
     def delivered(self, path=None, text=""):
         """The newest request that the receiver got, at a path and with a text in its body."""
+
         def found():
             fitting = [one for one in self.receiver.got if path in (None, one[0]) and text in one[2]]
             return fitting[-1] if fitting else None
+
         return wait_for(f"a delivery to {path} with {text!r}", found)
 
     # ---- The shell
@@ -218,8 +232,13 @@ class Stage(contextlib.ExitStack):
         state = self.root / "state"
         whole = f"set -aeuo pipefail\n{self.own(text)}\n{{ env -0; pwd; }} > '{state}'\n"
         done = subprocess.run(
-            ["bash", "-c", whole], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=PATIENCE * 2,
+            ["bash", "-c", whole],
+            cwd=self.work,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * 2,
         )
         self.lines += (done.stdout + done.stderr).splitlines()
         assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -234,9 +253,11 @@ class Stage(contextlib.ExitStack):
         """Starts a block that does not end."""
         running = self.start(["bash", "-c", f"set -aeuo pipefail\n{self.own(text)}"], is_server=is_server)
         if listens:
+
             def connected():
                 with socket.socket() as own:
                     return own.connect_ex(("127.0.0.1", self.own_port)) == 0
+
             wait_for("the receiver of the page", connected)
         return running
 
