@@ -93,7 +93,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let loaded = arguments.server.load()?;
     let chosen = loaded.origins.get("database").is_some_and(|(_, source)| *source != Source::Default);
     let mut settings = loaded.settings;
-    "warn".clone_into(&mut settings.log.filter);
+    // That the key is to be kept is not true of one that goes with its folder.
+    let passing = !chosen && settings.encryption.key_file.is_none();
+    let filter = if passing { "warn,callboard_store::sealing=error" } else { "warn" };
+    filter.clone_into(&mut settings.log.filter);
     telemetry::start(&settings.log)?;
     let folder = if chosen { None } else { Some(TemporaryFolder::make(&std::env::temp_dir(), "demo")?) };
     if let Some(folder) = &folder {
@@ -244,7 +247,7 @@ fn is_signed(received: &Received, secrets: &HashMap<&'static str, String>) -> Op
 
 fn invite(base: &str, token: &str) {
     say(&format!(
-        "\nPublish your own, and watch it arrive at /everything (Ctrl-C ends the demonstration):\n\n\
+        "\nPublish your own, and watch it arrive at /everything and /ingresse (Ctrl-C ends the demonstration):\n\n\
          curl {base}/v1/events -H 'Authorization: Bearer {token}' -H 'Callboard-Tenant: {TENANT}' \\\n  \
          -H 'Content-Type: application/json' \\\n  \
          -d '{{\"type\": \"ticket.updated\", \"subject\": {{\"id\": \"408218\"}}, \"data\": {{\"quantity\": 99}}}}'\n"

@@ -95,7 +95,9 @@ async fn it_says_what_it_is_and_what_it_can_do() {
 async fn the_demonstration_shows_a_failure_and_its_retry_and_ends() {
     let home = Home::new();
     let arguments = ["demo", "--listen", "127.0.0.1:0", "--exit-after-delivered", "12"];
-    let shown = said(&home.run(&arguments).await);
+    let ran = home.run(&arguments).await;
+    let shown = said(&ran);
+    assert_eq!(text(&ran.stderr), "", "nothing is wrong");
     let lines = |part: &str| shown.lines().filter(|line| line.contains(part)).count();
     assert_eq!(lines("/flaky         order.paid           answered 500, to see a retry"), 1, "{shown}");
     assert_eq!(lines("/flaky         order.paid           delivered, at the second attempt"), 1, "{shown}");
