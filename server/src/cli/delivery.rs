@@ -1,23 +1,24 @@
 //! `callboard delivery`: what became of events at webhooks.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::Value;
 
 use super::event::Span;
 use super::list::{self, List, given, segment};
 use super::remote::{self, Remote};
-use super::table::{Cell, Paint, Table, show_fields};
+use super::table::{Cell, Paint, Table, clean, show_fields};
 use super::{Outcome, print, say};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the deliveries of a webhook, newest first, or those of an event.
+    #[command(group = ArgGroup::new("whose").args(["webhook", "event"]).required(true))]
     List {
         /// Those of this webhook
-        #[arg(long, value_name = "ID", required_unless_present = "event")]
+        #[arg(long, value_name = "ID")]
         webhook: Option<String>,
         /// Those of this event, in the order of their making
-        #[arg(long, value_name = "ID", conflicts_with = "webhook")]
+        #[arg(long, value_name = "ID")]
         event: Option<String>,
         #[command(flatten)]
         which: Which,
@@ -141,7 +142,7 @@ fn answer(attempt: &Value) -> Cell {
     }
 }
 
-/// The fields of a delivery, and a table of its attempts.
+/// The fields of a delivery, a table of its attempts, and what the last one was answered.
 fn show(mut delivery: Value) -> Outcome {
     let members = delivery.as_object_mut();
     let attempts = members.and_then(|members| {
@@ -163,5 +164,36 @@ fn show(mut delivery: Value) -> Outcome {
             Cell::of(&attempt["message"]),
         ]);
     }
-    table.show("")
+    table.show("")?;
+    attempts.last().and_then(body).map_or(Ok(()), |body| print(&format!("\n{body}")))
+}
+
+/// The body that an attempt was answered with, line by line, if there is one.
+fn body(attempt: &Value) -> Option<String> {
+    let answer = &attempt["answer"];
+    let body = answer["body"].as_str().filter(|body| !body.is_empty())?;
+    let mut out = format!("The answer to attempt {}:\n", attempt["number"]);
+    for line in body.lines() {
+        out.extend(["  ", &clean(line), "\n"]);
+    }
+    if answer["cut"] == true {
+        out.push_str("  ... (the rest was not kept)\n");
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_body_of_an_answer_is_shown_without_what_moves_a_cursor() {
+        let attempt = json!({"number": 3, "answer": {"body": "out of\r\n\u{1b}[2Jseats", "cut": true}});
+        let shown = "The answer to attempt 3:\n  out of\n  \u{fffd}[2Jseats\n  ... (the rest was not kept)\n";
+        assert_eq!(body(&attempt).as_deref(), Some(shown));
+        assert_eq!(body(&json!({"number": 1, "answer": {"body": "", "cut": false}})), None);
+        assert_eq!(body(&json!({"number": 1, "answer": null})), None);
+    }
 }

@@ -434,6 +434,7 @@ pub(super) fn refusal(status: u16, problem: &Value) -> Failure {
         301..=308 => "\nThe server is somewhere else; name that address",
         401 => "\nSign in with callboard login, or give another token",
         403 => "\nWho signed in may not do this; a client needs the scope for it, see callboard client show",
+        404 => "\nCheck the id, and the tenant: the operator names it with --tenant",
         429 => "\nTry again later",
         _ => "",
     });
@@ -497,6 +498,8 @@ mod tests {
             refused.to_string(),
             "the body has 2 faults (400)\n  /url: is required\n  limit: must be a number"
         );
-        assert_eq!(Exit::of(&refusal(404, &Value::Null)), Exit::NotFound);
+        let nothing = refusal(404, &json!({"detail": "there is nothing here"}));
+        assert!(nothing.to_string().contains("--tenant"), "{nothing}");
+        assert_eq!(Exit::of(&nothing), Exit::NotFound);
     }
 }

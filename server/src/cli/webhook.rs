@@ -245,8 +245,9 @@ fn all(query: Vec<(&'static str, String)>) -> List<'static, 6> {
 fn hears(webhook: &Value) -> String {
     let lists = ["events", "hooks", "topics"].map(|name| super::table::in_words(&webhook[name]));
     let list = lists.into_iter().find(|list| !list.is_empty());
+    // With a full stop between them they would look like an event type, which has a participle.
     list.unwrap_or_else(|| {
-        ["resource", "trigger"].map(|name| webhook[name].as_str().unwrap_or_default()).join(".")
+        ["resource", "trigger"].map(|name| webhook[name].as_str().unwrap_or_default()).join(", on ")
     })
 }
 

@@ -92,6 +92,8 @@ async fn what_is_wrong_is_told_fault_by_fault_and_by_the_exit_code() {
     for wrong in [&["webhook", "edit", "1", "--set", "name"][..], &["delivery", "list"], &["webhook"]] {
         ended_with(2, &output(to(&home, &process, wrong)).await);
     }
+    let whose = ended_with(2, &output(to(&home, &process, &["delivery", "list"])).await);
+    assert_contains(&whose, &["<--webhook <ID>|--event <ID>>"]);
     std::fs::write(home.path("list.json"), "[]").expect("a file");
     let wrong = ended_with(2, &output(to(&home, &process, &["webhook", "create", "-f", "list.json"])).await);
     assert_contains(&wrong, &["list.json has to hold one JSON object"]);
