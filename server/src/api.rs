@@ -82,7 +82,7 @@ async fn method_not_allowed() -> Problem {
 }
 
 async fn nothing_here(uri: Uri) -> Response {
-    let problem = Problem::not_found();
+    let problem = Problem::no_such_path();
     let response = problem.clone().into_response();
     if viagogo::is_below(&uri) {
         viagogo::render(&problem, response)

@@ -173,6 +173,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "there is nothing here")
     }
 
+    /// No route has this path, whoever asks.
+    pub fn no_such_path() -> Self {
+        let detail = "there is no such path; the API is below /v1, /viagogo/v2 and /openticket, its reference at \
+                      /docs, and the pages for people at /dashboard";
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
     /// The request says not, or wrongly, who is asking (RFC 6750 section 3).
     pub fn unauthenticated(detail: &str, token_given: bool) -> Self {
         let challenge = if token_given {
