@@ -185,6 +185,8 @@ def openticket(stage):
     _, headers, _ = stage.delivered(text='"meta"')
     assert headers["openticket-identifier"] == made["nonce"], headers
     assert headers["openticket-trigger"] == "shop.created", headers
+    log = lambda: stage.ask("GET", f"/openticket/webhook/{made['guid']}/invocations?state=delivered")  # noqa: E731
+    wait_for("it is in the log", log)
     # What the page shows next: an order's scan that reaches a ticket.
     stage.ask(
         "POST",
@@ -251,7 +253,7 @@ AFTER = {
     ("docs/access.md", "client_id="): tokens_work,
     ("docs/command-line.md", "callboard listen"): listen,
     ("docs/ingresse.md", "curl"): ingresse,
-    ("docs/openticket.md", "curl"): openticket,
+    ("docs/openticket.md", "resource=shop"): openticket,
     ("docs/operating.md", "callboard backup"): backup_is_complete,
     ("docs/publishing.md", "traceparent"): traced,
     ("docs/stream.md", "curl -N"): stream,
