@@ -67,6 +67,16 @@ impl Planned {
         NewEvent { event: Arc::clone(&self.event), deliveries: self.places.iter().map(delivery).collect() }
     }
 
+    fn published(&self, recorded: &Recorded) -> Published {
+        Published {
+            id: self.event.id.clone(),
+            deliveries: if recorded.duplicate { 0 } else { self.places.len() },
+            accepted_at: recorded.accepted_at,
+            duplicate: recorded.duplicate,
+            first_delivery: recorded.first_delivery,
+        }
+    }
+
     /// Gives every place back: nothing was recorded.
     fn give_up(&self, engine: &Arc<Engine>, now: Timestamp) {
         for place in &self.places {
@@ -126,6 +136,20 @@ impl Planned {
         }
         engine.pump_all(filled);
     }
+}
+
+/// Tells of a recorded event, before anything tells of its attempts. The request that
+/// published it has put its id around the line.
+fn log(tenant: TenantKey, published: &Published) {
+    let Published { id, deliveries, duplicate, .. } = published;
+    tracing::debug!(
+        target: "callboard::event",
+        event = %id,
+        tenant = tenant.0,
+        deliveries,
+        duplicate,
+        "recorded"
+    );
 }
 
 /// Counts what was recorded.
@@ -199,18 +223,14 @@ async fn record_planned(
     note(&engine, &planned, &recorded);
     let trace = trace.map(Arc::new);
     let published = planned.iter().zip(&recorded).map(|(planned, recorded)| {
+        let published = planned.published(recorded);
+        log(tenant, &published);
         if recorded.duplicate {
             planned.give_up(&engine, now);
         } else {
             planned.dispatch(&engine, tenant, recorded, trace.as_ref());
         }
-        Published {
-            id: planned.event.id.clone(),
-            deliveries: if recorded.duplicate { 0 } else { planned.places.len() },
-            accepted_at: recorded.accepted_at,
-            duplicate: recorded.duplicate,
-            first_delivery: recorded.first_delivery,
-        }
+        published
     });
     Ok(published.collect())
 }

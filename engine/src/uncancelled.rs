@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 /// A future that is finished in the background when it is dropped half-way, as
 /// the one of a client that hangs up is. While it is waited for it costs no
@@ -36,7 +37,7 @@ impl<T: Send + 'static> Drop for Uncancelled<T> {
     fn drop(&mut self) {
         // Without a runtime the process is ending, and the store with it.
         if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move { drop(work.await) });
+            runtime.spawn(async move { drop(work.await) }.in_current_span());
         }
     }
 }

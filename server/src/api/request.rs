@@ -82,9 +82,14 @@ impl Requests {
 
 impl Request {
     /// What lines of the log that are written meanwhile say of it, where they are
-    /// detailed.
+    /// detailed. It has the target of the lines of recorded events, so that whoever
+    /// asks for those gets the request's id in each.
     pub(super) fn span(&self) -> tracing::Span {
-        tracing::debug_span!("request", id = self.id.to_str().unwrap_or_default())
+        tracing::debug_span!(
+            target: "callboard::event",
+            "request",
+            id = self.id.to_str().unwrap_or_default()
+        )
     }
 }
 

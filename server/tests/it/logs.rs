@@ -59,6 +59,63 @@ async fn the_id_of_an_event_leads_through_its_attempts() {
     process.stop().await;
 }
 
+/// Publishes twice to a webhook that nobody answers for, over a server that logs in this
+/// format; the ids that the answers gave the requests, and the log.
+async fn published_twice(format: &str) -> ([String; 2], Vec<String>) {
+    let home = Home::new();
+    let mut command = home.server();
+    command.env("CALLBOARD_LOG_FILTER", "info,callboard::event=debug,callboard::delivery=debug");
+    command.env("CALLBOARD_LOG_FORMAT", format);
+    let process = Process::start(command).await;
+    process.until_ready().await;
+    let settings = json!({"url": format!("http://127.0.0.1:{}/", dead_port()), "events": ["order.*"],
+        "retry": {"schedule_seconds": [0.01]}});
+    process.make_webhook(&settings).await;
+    let event = json!({"id": "order-7", "type": "order.paid", "subject": {"id": "7"}});
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let answer = process.post("/v1/events", &event).await;
+        ids.push(answer.headers["x-request-id"].to_str().expect("a text").to_owned());
+        answer.is(202);
+    }
+    process.line("a delivery is given up").await;
+    let log = process.log();
+    process.stop().await;
+    (ids.try_into().expect("two"), log)
+}
+
+#[tokio::test]
+async fn an_event_is_followed_from_its_request_through_its_attempts() {
+    let ([first, second], log) = published_twice("text").await;
+    let at = |parts: &[&str]| {
+        let found = log.iter().position(|line| parts.iter().all(|part| line.contains(part)));
+        found.unwrap_or_else(|| panic!("no line with {parts:?} in {log:#?}"))
+    };
+    let event = "event=order-7";
+    let recorded = at(&[&first, "callboard::event", event, "tenant=", "deliveries=1", "duplicate=false"]);
+    at(&[&second, "callboard::event", event, "tenant=", "deliveries=0", "duplicate=true"]);
+    let attempted = at(&["callboard::delivery", event, "number=1"]);
+    assert!(recorded < attempted, "{log:#?}");
+    assert!(attempted < at(&["callboard::delivery", event, "number=2"]), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("answered")), "{log:#?}");
+}
+
+#[tokio::test]
+async fn programs_follow_an_event_too() {
+    let ([first, _], log) = published_twice("json").await;
+    let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let recorded = lines.iter().find(|line| line["span"]["id"] == first).expect("a line of the request");
+    assert_eq!(recorded["span"]["name"], "request");
+    assert_eq!(recorded["target"], "callboard::event");
+    let fields = &recorded["fields"];
+    assert_eq!((&fields["deliveries"], &fields["duplicate"]), (&json!(1), &json!(false)), "{fields}");
+    let attempts = lines
+        .iter()
+        .filter(|line| line["target"] == "callboard::delivery" && line["fields"]["event"] == fields["event"]);
+    let numbers: Vec<&Value> = attempts.map(|line| &line["fields"]["number"]).collect();
+    assert_eq!(numbers, [&json!(1), &json!(2)]);
+}
+
 #[tokio::test]
 async fn by_default_only_what_is_given_up_has_a_line() {
     let home = Home::new();
@@ -66,7 +123,9 @@ async fn by_default_only_what_is_given_up_has_a_line() {
     one_that_fails(&process).await;
     let log = process.log();
     assert!(
-        !log.iter().any(|line| line.contains("an attempt failed") || line.contains("request_id")),
+        !log.iter().any(|line| ["an attempt failed", "request_id", "callboard::event"]
+            .iter()
+            .any(|part| line.contains(part))),
         "{log:#?}"
     );
     process.stop().await;

@@ -130,7 +130,8 @@ impl Process {
         let mut child = command.spawn().expect("the program starts");
         let log = follow(child.stderr.take().expect("standard error"));
         let line = line(&log, "listening").await;
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let told = ["address=", "\"address\":\""].iter().find_map(|before| line.split(before).nth(1));
+        let address = told.and_then(|rest| rest.split([' ', '"']).next());
         let address = address.and_then(|text| text.parse().ok());
         Self { child, address: address.unwrap_or_else(|| panic!("no address in {line:?}")), log }
     }
