@@ -120,6 +120,10 @@ impl From<Published> for PublishedView {
 /// answered with one object, anything else with `{"events": [...]}`.
 #[utoipa::path(
     post, path = "/v1/events", operation_id = "publish_events", tag = "events",
+    params(
+        ("traceparent" = Option<String>, Header, description = "The trace that the events are published within (W3C Trace Context); first attempts pass it on to receivers. One that is not well-formed is ignored", example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("tracestate" = Option<String>, Header, description = "What belongs to `traceparent`, and is passed on as it is, if it has at most 512 bytes", example = "boxoffice=00f067aa0ba902b7"),
+    ),
     request_body(content((EventsInput = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 202, description = "Durable, and on its way", body = PublishedAnswer),

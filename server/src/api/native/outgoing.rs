@@ -89,12 +89,13 @@ const fn about(what: Operational) -> &'static str {
 
 /// The request of one event type, as a path item.
 fn item(event: &Event, description: &str) -> Value {
-    let header = |name: &str, about: &str, example: &str| {
+    let given = |name: &str, required: bool, about: &str, example: &str| {
         json!({
-            "name": name, "in": "header", "required": true, "description": about,
+            "name": name, "in": "header", "required": required, "description": about,
             "schema": {"type": "string"}, "example": example,
         })
     };
+    let header = |name: &str, about: &str, example: &str| given(name, true, about, example);
     let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
     let answer = |about: &str| json!({"description": about});
     json!({"post": {
@@ -107,6 +108,18 @@ fn item(event: &Event, description: &str) -> Value {
                 "webhook-signature",
                 "Signatures of id, timestamp and body with full stops between them: `v1,` and HMAC-SHA256, or `v1a,` and Ed25519; several where a secret was rotated",
                 "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
+            ),
+            given(
+                "traceparent",
+                false,
+                "The trace of whoever published the event (W3C Trace Context), with a first attempt that did not wait in the database",
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+            ),
+            given(
+                "tracestate",
+                false,
+                "What belongs to `traceparent`, as it was published",
+                "boxoffice=00f067aa0ba902b7"
             ),
         ],
         "requestBody": {"required": true, "content": {"application/json": {
