@@ -34,7 +34,7 @@ mod sessions;
 
 pub use access::{AccessStore, NewClient};
 pub use audit::AuditStore;
-pub use failed::{FailedFilter, FailedGroup, FailedGroups, FailedStore};
+pub use failed::{FailedCount, FailedFilter, FailedGroup, FailedGroups, FailedStore};
 pub use jobs::{JobStore, Late, NewReplay, Undelivered};
 pub use keys::{KeyStore, SealingKey};
 pub use nodes::{Node, NodeStore, Signal};

@@ -31,6 +31,15 @@ pub struct FailedGroups {
     pub capped: bool,
 }
 
+/// How many deliveries of one webhook are failed now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FailedCount {
+    /// As many as were found.
+    pub count: u64,
+    /// Whether there may be more than were looked at.
+    pub capped: bool,
+}
+
 /// Which failed deliveries to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FailedFilter {
@@ -47,6 +56,16 @@ pub trait FailedStore: Send + Sync {
     /// All of it, counted by webhook and reason. The work is bounded: of very many,
     /// the newest of each webhook are looked at.
     async fn failed_groups(&self, tenant: TenantKey) -> Result<FailedGroups>;
+
+    /// Those of one webhook, or of them those that failed for this reason, among the
+    /// newest `most`. It costs a step for each that is looked at.
+    async fn count_failed(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
+        most: u64,
+    ) -> Result<FailedCount>;
 
     /// The deliveries, newest first. A page may be short of the limit, even empty,
     /// while more follow.

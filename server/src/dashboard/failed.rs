@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use callboard_domain::access::Scope;
 use callboard_domain::delivery::{Cause, Reason};
 use callboard_domain::job::{Job, JobKind, JobState};
-use callboard_domain::store::{FailedFilter, FailedGroup, Page};
+use callboard_domain::store::{FailedCount, FailedFilter, FailedGroup, Page};
 use callboard_domain::webhook::Webhook;
 
 use super::form::{Fields, Posted};
@@ -31,6 +31,9 @@ const SHOWN: usize = 200;
 
 /// Jobs that are looked at for those under way.
 const JOBS: usize = 20;
+
+/// Failed invocations that are looked at to count those that would be discarded.
+const FAILED_COUNTED: u64 = 100_000;
 
 /// The word that discards, beside the count.
 const WORD: &str = "discard";
@@ -271,15 +274,9 @@ async fn discard_page(
     asked: Chosen,
 ) -> Result<DiscardPage, Problem> {
     let (webhook, reason) = chosen(access, &asked).await?;
-    let found = access.store().failed_groups(access.tenant.key).await?;
-    let alike = |group: &&FailedGroup| {
-        let own = group.reason;
-        let fits = |left: bool, same: bool| left || same;
-        group.webhook == webhook.key
-            && fits(reason.cause.is_none(), reason.cause == own.cause)
-            && fits(reason.status.is_none(), reason.status == own.status)
-    };
-    let count: u64 = found.groups.iter().filter(alike).map(|group| group.count).sum();
+    let (store, tenant) = (access.store(), access.tenant.key);
+    let FailedCount { count, capped } =
+        store.count_failed(tenant, webhook.key, Some(reason), FAILED_COUNTED).await?;
     Ok(DiscardPage {
         frame: Frame::new(visit, Section::Failed, "Discard what failed"),
         webhook: webhook.id.to_string(),
@@ -288,7 +285,7 @@ async fn discard_page(
         count,
         counted: format!(
             "{}{}",
-            if found.capped { "at least " } else { "" },
+            if capped { "at least " } else { "" },
             counted(count, "failed invocation", "failed invocations")
         ),
         chosen: asked,

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use callboard_domain::access::Scope;
 use callboard_domain::id::WebhookId;
-use callboard_domain::store::Store;
+use callboard_domain::store::{FailedCount, Store};
 use callboard_domain::webhook::{Status, Webhook};
 
 use super::mark::{Badge, grouped};
@@ -117,19 +117,13 @@ impl Place {
     }
 }
 
-/// How many invocations of a webhook have failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Failed {
-    count: u64,
-    /// Whether there may be more.
-    capped: bool,
-}
+/// How many failed invocations are counted: a page that is looked at counts them again
+/// and again.
+const FAILED_COUNTED: u64 = 10_000;
 
 /// Counts what of a webhook is failed now.
-pub(super) async fn failed(store: &dyn Store, webhook: &Webhook) -> Result<Failed, Problem> {
-    let found = store.failed_groups(webhook.tenant).await?;
-    let own = found.groups.iter().filter(|group| group.webhook == webhook.key);
-    Ok(Failed { count: own.map(|group| group.count).sum(), capped: found.capped })
+pub(super) async fn failed(store: &dyn Store, webhook: &Webhook) -> Result<FailedCount, Problem> {
+    Ok(store.count_failed(webhook.tenant, webhook.key, None, FAILED_COUNTED).await?)
 }
 
 /// What is at the head of each page of a webhook: which one it is, how it stands, and
@@ -153,7 +147,7 @@ pub(super) struct Head {
 impl HtmlSafe for Head {}
 
 impl Head {
-    pub(super) fn new(place: &Place, webhook: &Webhook, failed: Failed) -> Self {
+    pub(super) fn new(place: &Place, webhook: &Webhook, failed: FailedCount) -> Self {
         let is_deleted = webhook.deleted_at.is_some();
         let count = format!("{}{}", grouped(failed.count), if failed.capped { "+" } else { "" });
         Self {

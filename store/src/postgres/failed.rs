@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use callboard_domain::delivery::{DeliverySummary, State};
+use callboard_domain::delivery::{DeliverySummary, Reason, State};
 use callboard_domain::id::{TenantKey, WebhookKey};
-use callboard_domain::store::{FailedFilter, FailedGroups, FailedStore, Listed, Page, Result};
+use callboard_domain::store::{FailedCount, FailedFilter, FailedGroups, FailedStore, Listed, Page, Result};
 
 use super::PostgresStore;
 use super::deliveries::summaries;
@@ -14,7 +14,7 @@ use super::jobs::columns;
 use super::sql::{self, Connection, get};
 use super::transaction::reading;
 use crate::rows::failed::{COUNTED, Counting, Merge, Part};
-use crate::rows::{before, count};
+use crate::rows::{before, count, natural};
 
 /// A tenant's webhooks, or one of them.
 pub(super) const WEBHOOKS: &str = "SELECT key FROM webhooks
@@ -59,6 +59,47 @@ async fn groups(conn: &Connection, tenant: TenantKey) -> Result<FailedGroups, Fa
         counting.take(share, parts);
     }
     Ok(counting.finish()?)
+}
+
+/// The newest of a webhook that are failed now, with these columns of them.
+macro_rules! newest_of {
+    ($columns:literal) => {
+        concat!(
+            "(SELECT ",
+            $columns,
+            " FROM attempts
+              WHERE webhook = $1 AND state = 3
+                  AND EXISTS (SELECT FROM webhooks WHERE key = $1 AND tenant = $2 AND deleted_at IS NULL)
+              ORDER BY delivery DESC LIMIT $3) AS newest"
+        )
+    };
+}
+
+/// How many of them were looked at, told by the index alone.
+pub(super) const ALL: &str = concat!("SELECT count(*), count(*) FROM ", newest_of!(""));
+
+/// How many of them were looked at, and how many failed so.
+pub(super) const ALIKE: &str = concat!(
+    "SELECT count(*), count(*) FILTER (
+         WHERE ($4::text IS NULL OR cause = $4) AND ($5::integer IS NULL OR status = $5)
+     ) FROM ",
+    newest_of!("cause, status")
+);
+
+async fn alike(
+    conn: &Connection,
+    (tenant, webhook): (TenantKey, WebhookKey),
+    reason: Option<Reason>,
+    most: u64,
+) -> Result<FailedCount, Failure> {
+    let (cause, status) = columns(reason);
+    let limit = most.cast_signed();
+    let values: sql::Values<'_> = &[&webhook.0, &tenant.0, &limit, &cause, &status];
+    let (sql, values) = if reason.is_none() { (ALL, &values[..3]) } else { (ALIKE, values) };
+    let counted = sql::one(conn, sql, values, |row| {
+        Ok(FailedCount { count: natural(get(row, 1)?)?, capped: natural(get(row, 0)?)? >= most })
+    });
+    Ok(counted.await?.unwrap_or_default())
 }
 
 /// The newest of each webhook that is failed now.
@@ -114,6 +155,16 @@ async fn list(
 impl FailedStore for PostgresStore {
     async fn failed_groups(&self, tenant: TenantKey) -> Result<FailedGroups> {
         reading!(&self.pool, |conn| groups(conn, tenant))
+    }
+
+    async fn count_failed(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
+        most: u64,
+    ) -> Result<FailedCount> {
+        reading!(&self.pool, |conn| alike(conn, (tenant, webhook), reason, most))
     }
 
     async fn list_failed(

@@ -75,6 +75,8 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (jobs::NEXT_FAILED, &["((webhook = $1) AND (delivery >= $2) AND (delivery < $3))"]),
     (failed::WEBHOOKS, &["(tenant = $1)"]),
     (failed::COUNT, &["((webhook = asked.webhook) AND (delivery < asked.before))"]),
+    (failed::ALL, &["(webhook = $1)", "(key = $1)"]),
+    (failed::ALIKE, &["(webhook = $1)", "(key = $1)"]),
     (failed::NEWEST, &["((webhook = asked.webhook) AND (delivery < $2))"]),
     (failed::ROWS, &["((webhook = asked.webhook) AND (delivery < $2))"]),
     (by_hand::HOLD, &["((delivery = ended.delivery) AND (number = ended.number))"]),

@@ -1,9 +1,9 @@
 //! What is failed now at the webhooks of a tenant: counted by reason, and listed.
 
 use async_trait::async_trait;
-use callboard_domain::delivery::{DeliverySummary, State};
+use callboard_domain::delivery::{DeliverySummary, Reason, State};
 use callboard_domain::id::{TenantKey, WebhookKey};
-use callboard_domain::store::{FailedFilter, FailedGroups, FailedStore, Listed, Page, Result};
+use callboard_domain::store::{FailedCount, FailedFilter, FailedGroups, FailedStore, Listed, Page, Result};
 use rusqlite::Connection;
 
 use super::attempts::{NUMBERS, first_key};
@@ -11,7 +11,7 @@ use super::deliveries::{Wanted, standing, summary};
 use super::failure::Failure;
 use super::{SqliteStore, sql};
 use crate::rows::failed::{COUNTED, Counting, Merge, Part};
-use crate::rows::{before, cause_text, count};
+use crate::rows::{before, cause_text, count, natural};
 
 /// A tenant's webhooks, or one of them.
 pub(super) const WEBHOOKS: &str =
@@ -42,6 +42,29 @@ fn groups(conn: &Connection, tenant: TenantKey) -> Result<FailedGroups, Failure>
         counting.take(share, parts);
     }
     Ok(counting.finish()?)
+}
+
+/// How many were looked at of the newest of a webhook that are failed now, and how many
+/// of them failed so.
+pub(super) const ALIKE: &str = "SELECT count(*),
+        count(*) FILTER (WHERE (?4 IS NULL OR cause IS ?4) AND (?5 IS NULL OR status IS ?5)) FROM (
+     SELECT cause, status FROM attempts
+     WHERE webhook = ?1 AND state = 3
+         AND EXISTS (SELECT 1 FROM webhooks WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL)
+     ORDER BY key DESC LIMIT ?3)";
+
+fn alike(
+    conn: &Connection,
+    (tenant, webhook): (TenantKey, WebhookKey),
+    reason: Option<Reason>,
+    most: u64,
+) -> Result<FailedCount, Failure> {
+    let Reason { cause, status } = reason.unwrap_or_default();
+    let values = (webhook.0, tenant.0, most.cast_signed(), cause.and_then(cause_text), status);
+    let counted = sql::one(conn, ALIKE, values, |row| {
+        Ok(FailedCount { count: natural(row.get(1)?)?, capped: natural(row.get(0)?)? >= most })
+    })?;
+    Ok(counted.unwrap_or_default())
 }
 
 /// The newest of a webhook that is failed now.
@@ -88,6 +111,16 @@ fn list(
 impl FailedStore for SqliteStore {
     async fn failed_groups(&self, tenant: TenantKey) -> Result<FailedGroups> {
         self.readers.run(move |conn| groups(conn, tenant)).await
+    }
+
+    async fn count_failed(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        reason: Option<Reason>,
+        most: u64,
+    ) -> Result<FailedCount> {
+        self.readers.run(move |conn| alike(conn, (tenant, webhook), reason, most)).await
     }
 
     async fn list_failed(

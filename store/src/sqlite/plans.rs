@@ -38,6 +38,7 @@ fn statements_use_their_index_and_sort_nothing() {
         ),
         (failed::NEWEST, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key<?)"),
         (failed::ROWS, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=? AND key<?)"),
+        (failed::ALIKE, "SEARCH attempts USING COVERING INDEX attempts_failed (webhook=?)"),
         (failed::WEBHOOKS, "SEARCH webhooks USING COVERING INDEX webhooks_dialect (tenant=?)"),
         (
             log_index::DELIVERIES,

@@ -3,7 +3,7 @@
 use callboard_domain::delivery::{Attempt, Cause, Outcome, Reason};
 use callboard_domain::id::{DeliveryKey, TenantKey, WebhookKey};
 use callboard_domain::job::JobState;
-use callboard_domain::store::{FailedFilter, FailedGroup, Page};
+use callboard_domain::store::{FailedCount, FailedFilter, FailedGroup, Page};
 
 use crate::world::{World, at, attempt, by, event, nth};
 
@@ -85,6 +85,46 @@ pub(crate) async fn what_failed_is_grouped_by_webhook_and_reason(world: World) {
     world.store.retry_delivery(tenant, timeout, by(30)).await.expect("no error");
     world.store.delete_webhook(tenant, two.id, by(30)).await.expect("no error").expect("deleted");
     assert_eq!(world.groups(tenant).await, [expected[0], expected[3]]);
+}
+
+pub(crate) async fn what_failed_of_one_webhook_is_counted_so_far(world: World) {
+    let (tenant, webhook) = world.lane().await;
+    let (other, stranger) = (world.webhook(tenant).await, world.tenant("stranger").await);
+    let counted = async |tenant, webhook, reason, most| {
+        let counted = world.store.count_failed(tenant, webhook, reason, most).await.expect("a count");
+        (counted.count, counted.capped)
+    };
+    assert_eq!(world.store.count_failed(tenant, webhook, None, 9).await, Ok(FailedCount::default()));
+    let mut failed = Vec::new();
+    for (id, reason) in [("a", TIMEOUT), ("b", TIMEOUT), ("c", answered(503)), ("d", answered(500))] {
+        failed.push(world.failed((tenant, webhook), id, reason, 10).await);
+        world.failed((tenant, other.key), &format!("other-{id}"), reason, 10).await;
+    }
+    world.ended((tenant, webhook), event("e"), Outcome::Delivered, at(11)).await;
+    assert_eq!(counted(tenant, webhook, None, 5).await, (4, false));
+    assert_eq!(counted(tenant, webhook, None, 4).await, (4, true), "there may be more");
+    assert_eq!(counted(tenant, webhook, None, 3).await, (3, true));
+    let status = Reason { cause: Some(Cause::Status), status: None };
+    for (reason, most, expected) in [
+        (TIMEOUT, 9, (2, false)),
+        (TIMEOUT, 3, (1, true)),
+        (TIMEOUT, 2, (0, true)),
+        (status, 9, (2, false)),
+        (answered(503), 9, (1, false)),
+        (answered(404), 9, (0, false)),
+        (Reason { cause: None, status: Some(500) }, 9, (1, false)),
+        (Reason::default(), 9, (4, false)),
+    ] {
+        assert_eq!(counted(tenant, webhook, Some(reason), most).await, expected, "{reason:?} of {most}");
+    }
+
+    // What is no longer failed does not count, nor what is another's or deleted.
+    world.store.retry_delivery(tenant, failed[0], by(30)).await.expect("no error");
+    assert_eq!(counted(tenant, webhook, None, 9).await, (3, false));
+    assert_eq!(counted(stranger, webhook, None, 9).await, (0, false));
+    assert_eq!(counted(tenant, other.key, None, 9).await, (4, false));
+    world.store.delete_webhook(tenant, other.id, by(31)).await.expect("no error").expect("deleted");
+    assert_eq!(counted(tenant, other.key, None, 9).await, (0, false));
 }
 
 pub(crate) async fn what_failed_is_listed_over_all_webhooks(world: World) {

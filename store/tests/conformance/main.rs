@@ -150,6 +150,7 @@ cases! {
     }
     failed {
         what_failed_is_grouped_by_webhook_and_reason
+        what_failed_of_one_webhook_is_counted_so_far
         what_failed_is_listed_over_all_webhooks
         what_is_discarded_is_no_longer_failed
     }

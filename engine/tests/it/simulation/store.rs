@@ -25,11 +25,11 @@ use callboard_domain::signing::Secret;
 use callboard_domain::stats::WebhookStats;
 use callboard_domain::store::{
     AccessStore, AuditStore, Backlog, ByHand, ClaimRequest, Cleared, DeliveryFilter, DeliveryStore, Edited,
-    EventFilter, EventStore, FailedFilter, FailedGroups, FailedStore, JobStore, KeyStore, LaneClaim, Late,
-    Listed, NewClient, NewEvent, NewPortalLink, NewReplay, NewSession, NewWebhook, Node, NodeStore,
-    OverviewStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey, SessionStore, Signal, Space,
-    Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts, WebhookEdit, WebhookFilter,
-    WebhookSlice, WebhookStore,
+    EventFilter, EventStore, FailedCount, FailedFilter, FailedGroups, FailedStore, JobStore, KeyStore,
+    LaneClaim, Late, Listed, NewClient, NewEvent, NewPortalLink, NewReplay, NewSession, NewWebhook, Node,
+    NodeStore, OverviewStore, Page, PortalStore, RecordError, Recorded, Result, SealingKey, SessionStore,
+    Signal, Space, Store, StoreError, Stretch, Undelivered, UpkeepStore, Vitals, WebhookCounts, WebhookEdit,
+    WebhookFilter, WebhookSlice, WebhookStore,
 };
 use callboard_domain::webhook::Webhook;
 use parking_lot::Mutex;
@@ -465,6 +465,7 @@ impl SessionStore for SimulatedStore {
 impl FailedStore for SimulatedStore {
     pass_on! {
         fn failed_groups(tenant: TenantKey) -> FailedGroups;
+        fn count_failed(tenant: TenantKey, webhook: WebhookKey, reason: Option<Reason>, most: u64) -> FailedCount;
         fn list_failed(tenant: TenantKey, filter: FailedFilter, page: Page) -> Listed<DeliverySummary>;
     }
 }

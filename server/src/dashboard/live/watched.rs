@@ -3,7 +3,7 @@
 use askama::Template;
 use callboard_domain::access::Scope;
 use callboard_domain::id::{DeliveryKey, WebhookId, WebhookKey};
-use callboard_domain::store::Page;
+use callboard_domain::store::{FailedCount, Page};
 use callboard_domain::webhook::Webhook;
 
 use crate::api::auth::{Granted, ReadWebhooks};
@@ -14,7 +14,7 @@ use crate::dashboard::list::{LIMIT, Query};
 use crate::dashboard::visit::Visit;
 use crate::dashboard::webhook::banners::Banners;
 use crate::dashboard::webhook::jobs::Jobs;
-use crate::dashboard::webhook::{Failed, Head, Place, failed, find, log};
+use crate::dashboard::webhook::{Head, Place, failed, find, log};
 use crate::dashboard::webhooks;
 
 /// How many looks one count of what has failed is good for.
@@ -56,9 +56,9 @@ pub(super) struct Watched {
 
 enum What {
     /// A page of a webhook.
-    Webhook { id: WebhookId, failed: Option<Failed> },
+    Webhook { id: WebhookId, failed: Option<FailedCount> },
     /// The same with its log.
-    Log { id: WebhookId, failed: Option<Failed>, rows: Rows },
+    Log { id: WebhookId, failed: Option<FailedCount>, rows: Rows },
     /// An invocation.
     Invocation(DeliveryKey),
     /// The list of webhooks.
@@ -120,7 +120,7 @@ async fn about(
     access: &Granted<ReadWebhooks>,
     place: &Place,
     id: WebhookId,
-    (counted, turn): (&mut Option<Failed>, u32),
+    (counted, turn): (&mut Option<FailedCount>, u32),
 ) -> Result<Webhook, Problem> {
     let (store, webhook) = (access.store(), find(access, id).await?);
     let count = match *counted {
