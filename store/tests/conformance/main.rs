@@ -198,6 +198,7 @@ cases! {
         vitals_agree_with_what_is_told_of_one
         vitals_see_what_is_on_its_way_and_count_so_far
         a_tenant_has_the_sums_of_its_webhooks
+        the_backlog_is_what_waits_for_anybody
         the_space_that_is_taken_grows
     }
     retention {

@@ -7,7 +7,7 @@ use callboard_domain::delivery::{Cause, LoggedAttempt, Outcome};
 use callboard_domain::id::{TenantKey, WebhookKey};
 use callboard_domain::stats::StatsBucket;
 use callboard_domain::store::{
-    DeliveryFilter, Edited, NewEvent, NewWebhook, Page, Recorded, VITALS_DELIVERIES, VITALS_QUEUED,
+    Backlog, DeliveryFilter, Edited, NewEvent, NewWebhook, Page, Recorded, VITALS_DELIVERIES, VITALS_QUEUED,
     WebhookCounts, WebhookEdit, WebhookFilter,
 };
 use callboard_domain::webhook::{Status, Webhook, read_settings};
@@ -277,6 +277,40 @@ pub(crate) async fn a_tenant_has_the_sums_of_its_webhooks(world: World) {
     let nobody = world.tenant("nobody").await;
     let nothing = world.store.tenant_stats(nobody, at(0)).await.expect("statistics");
     assert_eq!((nothing.buckets.len(), nothing.queued, nothing.oldest_queued_at), (0, 0, None));
+}
+
+pub(crate) async fn the_backlog_is_what_waits_for_anybody(world: World) {
+    let backlog = async |seconds| {
+        let Backlog { deliveries, due_since } = world.store.backlog(at(seconds)).await.expect("a backlog");
+        (deliveries, due_since)
+    };
+    assert_eq!(backlog(9).await, (0, None));
+    let (tenant, one) = world.lane().await;
+    let two = world.webhook(tenant).await.key;
+    let other = world.tenant("other").await;
+    let theirs = world.webhook(other).await.key;
+    let first = world.record(tenant, event("a"), &[one, two], at(5)).await;
+    world.record(other, event("a"), &[theirs], at(7)).await;
+    assert_eq!(backlog(9).await, (3, Some(at(5))));
+    assert_eq!(backlog(5).await, (3, Some(at(5))), "it is due from then on");
+    assert_eq!(backlog(4).await, (3, None), "nothing is due yet");
+
+    // What a process holds is there still, and not due.
+    assert_eq!(world.claim(one, 9, at(10)).await.len(), 1);
+    assert_eq!(backlog(10).await, (3, Some(at(5))));
+    assert_eq!(world.claim(two, 9, at(10)).await.len(), 1);
+    assert_eq!(backlog(10).await, (3, Some(at(7))));
+    assert_eq!(world.claim(theirs, 9, at(10)).await.len(), 1);
+    assert_eq!(backlog(10).await, (3, None));
+
+    // What waits for its next attempt is due then; what is over is gone.
+    world.finish(attempt(&first, 0, one, 1, Outcome::Retry(at(60)), at(11))).await;
+    assert_eq!(backlog(59).await, (3, None));
+    assert_eq!(backlog(60).await, (3, Some(at(60))));
+    world.finish(attempt(&first, 1, two, 1, Outcome::Delivered, at(11))).await;
+    assert_eq!(backlog(60).await, (2, Some(at(60))));
+    world.store.cancel_delivery(tenant, nth(&first, 0), by(61)).await.expect("no error");
+    assert_eq!(backlog(99).await, (1, None));
 }
 
 pub(crate) async fn the_space_that_is_taken_grows(world: World) {
