@@ -19,7 +19,7 @@ use super::view::{DeliveryView, JobView};
 use crate::api::auth::{Granted, ReadWebhooks, WriteWebhooks};
 use crate::api::page::{Items, page};
 use crate::api::problem::{Problem, ProblemDocument};
-use crate::api::read::{Id, OptionalJson, Parameters, whole};
+use crate::api::read::{Id, JsonText, OptionalJson, Parameters, whole};
 use crate::api::webhooks::find;
 use crate::api::words::FailureWord;
 
@@ -100,7 +100,7 @@ fn status(number: u32) -> Option<u16> {
 }
 
 /// Reads the members `cause` and `status` of a body; `None` when it has neither.
-pub(super) fn reason(members: &Members<'_>, faults: &mut Faults) -> Option<Reason> {
+fn reason(members: &Members<'_>, faults: &mut Faults) -> Option<Reason> {
     let word = members.string("cause", faults);
     let cause = word.and_then(|word| cause(&word).map_err(|fault| faults.member("cause", fault)).ok());
     let status = members.get("status").and_then(|raw| {
@@ -111,6 +111,22 @@ pub(super) fn reason(members: &Members<'_>, faults: &mut Faults) -> Option<Reaso
         read
     });
     Reason { cause, status }.choosing()
+}
+
+/// Reads what a body chooses of a webhook's failed deliveries, and what `others` reads
+/// of the rest of the members that it may have. No body chooses all of them.
+pub(super) fn chosen<T: Default>(
+    body: Option<&JsonText>,
+    known: &[&str],
+    others: impl FnOnce(&Members<'_>, &mut Faults) -> T,
+) -> Result<(Option<Reason>, T), Problem> {
+    let Some(body) = body else { return Ok(Default::default()) };
+    let mut faults = Faults::new();
+    let read = Members::read(body.single()?, &mut faults).map(|members| {
+        members.refuse_unknown(known, &mut faults);
+        (reason(&members, &mut faults), others(&members, &mut faults))
+    });
+    faults.finish(read).map_err(Problem::faults)
 }
 
 /// List failed deliveries over all webhooks, newest first.
@@ -185,17 +201,7 @@ pub(in crate::api) async fn discard(
     OptionalJson(body): OptionalJson,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let webhook = find(&access, id).await?;
-    let mut faults = Faults::new();
-    let reason = match &body {
-        None => None,
-        Some(body) => {
-            let read = Members::read(body.single()?, &mut faults).map(|members| {
-                members.refuse_unknown(&["cause", "status"], &mut faults);
-                reason(&members, &mut faults)
-            });
-            faults.finish(read).map_err(Problem::faults)?
-        }
-    };
+    let (reason, ()) = chosen(body.as_ref(), &["cause", "status"], |_, _| ())?;
     let job = access.engine().discard_failed(access.tenant.key, webhook.key, reason, access.by()).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
 }

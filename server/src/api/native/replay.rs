@@ -5,13 +5,11 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use callboard_domain::clock::Timestamp;
-use callboard_domain::fault::Faults;
 use callboard_domain::id::WebhookId;
-use callboard_domain::json::Members;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::failed::reason;
+use super::failed::chosen;
 use super::view::JobView;
 use crate::api::auth::{Granted, WriteWebhooks};
 use crate::api::problem::{Problem, ProblemDocument};
@@ -96,17 +94,8 @@ pub(in crate::api) async fn retry_failed(
     OptionalJson(body): OptionalJson,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let webhook = find(&access, id).await?;
-    let mut faults = Faults::new();
-    let (reason, rate_per_second) = match &body {
-        None => (None, None),
-        Some(body) => {
-            let read = Members::read(body.single()?, &mut faults).map(|members| {
-                members.refuse_unknown(&["rate_per_second", "cause", "status"], &mut faults);
-                (reason(&members, &mut faults), rate(&members, &mut faults))
-            });
-            faults.finish(read).map_err(Problem::faults)?
-        }
-    };
+    let known = ["rate_per_second", "cause", "status"];
+    let (reason, rate_per_second) = chosen(body.as_ref(), &known, rate)?;
     let (tenant, by) = (access.tenant.key, access.by());
     let job = access.engine().retry_failed(tenant, webhook.key, reason, rate_per_second, by).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::new(&job, Some(id.to_string())))))
