@@ -27,7 +27,7 @@ use super::state::{Inner, State};
 const TENANT_HEADER: &str = "callboard-tenant";
 
 /// The tenant of an operator who names none.
-const DEFAULT_TENANT: &str = "default";
+pub(crate) const DEFAULT_TENANT: &str = "default";
 
 /// How often an answer that goes on looks whether its caller is still obeyed.
 /// With what the directory remembers this stays below a second.

@@ -17,12 +17,11 @@ use super::form::Form;
 use super::frame::{Frame, Section, page_of};
 use super::visit::{
     OPERATOR_PREFIX, OPERATOR_SESSION, PORTAL_PREFIX, Session, Theme, Visit, Who, lead_to, operator_digest,
+    operators,
 };
+use crate::api::auth::DEFAULT_TENANT;
 use crate::api::peer::origin;
 use crate::api::problem::Problem;
-
-/// The tenant of an operator who has chosen none.
-const DEFAULT_TENANT: &str = "default";
 
 /// How long a browser keeps what somebody likes.
 const A_YEAR: i64 = 365 * 24 * 60 * 60;
@@ -251,7 +250,7 @@ pub(super) struct Choice {
 pub(super) async fn choose_tenant(visit: Visit, Query(choice): Query<Choice>) -> Result<Response, Problem> {
     visit.operator()?;
     let id: TenantId = choice.tenant.trim().parse().map_err(|_| Problem::not_found())?;
-    let tenant = visit.state.inner.directory.tenant(&id).await?.ok_or_else(Problem::not_found)?;
+    let tenant = operators(&visit.state, id, visit.address).await?.ok_or_else(Problem::not_found)?;
     Ok(lead_to(visit.base_of(&tenant)))
 }
 

@@ -11,14 +11,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use callboard_domain::access::{Scopes, Tenant, digest, random_token};
-use callboard_domain::audit::Actor;
+use callboard_domain::audit::{Actor, By};
 use callboard_domain::clock::Timestamp;
+use callboard_domain::id::TenantId;
 use callboard_domain::portal::PortalLink;
 
 use super::note::Note;
 use super::{cookies, frame};
 use crate::api::State;
-use crate::api::auth::{Granted, Needed, Operator};
+use crate::api::auth::{DEFAULT_TENANT, Granted, Needed, Operator};
 use crate::api::links::Links;
 use crate::api::peer::Peer;
 use crate::api::problem::Problem;
@@ -221,13 +222,14 @@ async fn tenant(
     state: &State,
     session: Option<&Session>,
     named: Option<&str>,
+    address: IpAddr,
 ) -> Result<Option<Arc<Tenant>>, Problem> {
     let directory = &state.inner.directory;
     let named = named.and_then(|id| id.parse().ok());
     match session.map(|session| &session.who) {
         None => Ok(None),
         Some(Who::Operator) => match named {
-            Some(id) => Ok(directory.tenant(&id).await?),
+            Some(id) => operators(state, id, address).await,
             None => Ok(None),
         },
         Some(Who::Guest(link)) => {
@@ -235,6 +237,21 @@ async fn tenant(
             Ok(own.filter(|own| named.is_none_or(|id| own.id == id)))
         }
     }
+}
+
+/// The tenant that the operator asks for. As with the API, the usual one is there as
+/// soon as they do.
+pub(super) async fn operators(
+    state: &State,
+    id: TenantId,
+    address: IpAddr,
+) -> Result<Option<Arc<Tenant>>, Problem> {
+    let directory = &state.inner.directory;
+    if id.as_str() != DEFAULT_TENANT {
+        return Ok(directory.tenant(&id).await?);
+    }
+    let by = By { actor: Actor::Operator, address: Some(address), at: directory.now() };
+    Ok(Some(directory.tenant_or_make(id, by).await?))
 }
 
 /// What comes before each page and after it: who asks is found out first, and what
@@ -278,7 +295,7 @@ async fn visit(state: State, request: &mut Request) -> Result<Visit, Problem> {
     *request = Request::from_parts(parts, body);
     let Ok(links) = links;
     let session = session(&state, &headers, &links).await?;
-    let tenant = tenant(&state, session.as_ref(), named.as_deref()).await?;
+    let tenant = tenant(&state, session.as_ref(), named.as_deref(), address).await?;
     let read = |name| cookies::read(&headers, &links, name);
     let form_secret = match &session {
         Some(session) => session.token.clone(),

@@ -225,6 +225,28 @@ fn the_operator_goes_to_any_tenant_and_a_guest_to_none() {
     operator_api.tenant("globex").get("/v1/tenants").is(200);
     assert_eq!(operator_api.get("/v1/tenants/globex").status, 404, "looking makes none");
     let guest = guest(&house, "acme", &["read:webhooks"]);
+    assert_eq!(guest.get("/dashboard/t/default").status, 404);
     assert_eq!(choose(&guest, "acme").status, 403);
     assert_eq!(choose(&Visitor::stranger(&house), "acme").status, 401);
+}
+
+#[test]
+fn the_usual_tenant_is_there_as_soon_as_the_operator_asks_for_it() {
+    for path in ["/dashboard/t/default", "/dashboard/t/default/webhooks", "/dashboard/tenant?tenant=default"]
+    {
+        let house = Harness::start();
+        Visitor::stranger(&house).page_of("/dashboard/t/default", 401);
+        let visitor = operator(&house);
+        let others = visitor.page_of("/dashboard/t/globex", 404);
+        assert!(!others.contains("globex</h1>"), "{others}");
+        let shown = visitor.get(path);
+        assert!([200, 303].contains(&shown.status), "{path}: {}", shown.status);
+        let tenants = house.operator().get("/v1/tenants").is(200);
+        let ids: Vec<_> =
+            tenants["items"].as_array().expect("tenants").iter().map(|one| &one["id"]).collect();
+        assert_eq!(ids, ["default"], "{path}");
+        let told = house.operator().all("/v1/deployment/audit?action=tenant.created", 50);
+        assert_eq!((told.len(), &told[0]["address"]), (1, &json!("127.0.0.1")), "{path}");
+        assert_eq!(visitor.get("/dashboard").header("location"), "/dashboard/t/default");
+    }
 }
