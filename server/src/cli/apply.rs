@@ -45,8 +45,9 @@ enum Step<'a> {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let text = body::text(&arguments.file)?;
     let remote = Remote::new(&arguments.server)?;
-    let document = document::read(&text, remote.tenant())
-        .map_err(|faults| format!("{} can't be applied:\n  {}", arguments.file, faults.join("\n  ")))?;
+    let document = document::read(&text, remote.tenant()).map_err(|faults| {
+        format!("{} can't be applied:\n  {}", body::called(&arguments.file), faults.join("\n  "))
+    })?;
     let (steps, same) = plan(&remote, &document, arguments)?;
     let coloured = coloured(std::io::IsTerminal::is_terminal(&std::io::stdout()));
     let mut counts = [0_usize; 3];

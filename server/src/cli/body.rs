@@ -34,8 +34,12 @@ impl Arguments {
             None => Map::new(),
             Some(file) => match serde_json::from_str(&text(file)?) {
                 Ok(Value::Object(members)) => members,
-                Ok(_) => return Err(Exit::Usage.because(format!("{file} has to hold one JSON object"))),
-                Err(error) => return Err(Exit::Usage.because(format!("{file} holds no JSON: {error}"))),
+                Ok(_) => {
+                    return Err(Exit::Usage.because(format!("{} has to hold one JSON object", called(file))));
+                }
+                Err(error) => {
+                    return Err(Exit::Usage.because(format!("{} holds no JSON: {error}", called(file))));
+                }
             },
         };
         for (name, value) in flags {
@@ -50,17 +54,33 @@ impl Arguments {
     }
 }
 
+/// What is to be edited, which has to be something.
+///
+/// # Errors
+/// When it is nothing.
+pub(super) fn changes(body: Value) -> Result<Value, Failure> {
+    if body == Value::Object(Map::new()) {
+        return Err(Exit::Usage.because("there is nothing to edit; name it by a flag, by --set or in --file"));
+    }
+    Ok(body)
+}
+
+/// What a file is called where something is said of it.
+pub(super) fn called(file: &str) -> &str {
+    if file == "-" { "standard input" } else { file }
+}
+
 /// The text of a file, or what comes by standard input.
 ///
 /// # Errors
 /// When it can't be read.
 pub(super) fn text(file: &str) -> Result<String, Failure> {
-    if file == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file).map_err(|error| format!("{file} can't be read: {error}").into())
+    let mut text = String::new();
+    let read = match file {
+        "-" => std::io::stdin().read_to_string(&mut text).map(|_| text),
+        _ => std::fs::read_to_string(file),
+    };
+    read.map_err(|error| format!("{} can't be read: {error}", called(file)).into())
 }
 
 /// Puts `name=value` where the name says: dots lead into objects.
@@ -120,6 +140,7 @@ mod tests {
         for wrong in ["timeout_seconds", "=5"] {
             assert_eq!(Exit::of(&read(&[wrong]).expect_err(wrong)), Exit::Usage);
         }
+        assert!(changes(json!({})).is_err_and(|error| Exit::of(&error) == Exit::Usage));
         assert!(read(&["name.first=5"]).expect_err("no object").to_string().contains("name is no object"));
     }
 }

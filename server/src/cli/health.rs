@@ -32,10 +32,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let agent = remote::agent_by(None, PATIENCE, certificate_is_judged);
     // Whoever asks for a health wants to know no more than yes or no.
     let plain = |failure: Failure| Failure::from(failure.to_string());
+    let gone = |failure: Failure| Failure::from(format!("{failure}; is the server running?"));
     let mut answer = agent
         .get(format!("{base}/readyz"))
         .call()
-        .map_err(|error| plain(remote::unreachable(&base, &error)))?;
+        .map_err(|error| gone(remote::unreachable(&base, &error)))?;
     let text = answer.body_mut().read_to_string()?;
     if answer.status().is_success() {
         say("ready");

@@ -43,13 +43,9 @@ const GRACE: Duration = Duration::from_secs(1);
 const KEPT: usize = 100;
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("done").args(["forward", "print"]).required(true).multiple(true)))]
 pub(super) struct Arguments {
-    #[arg(
-        long,
-        value_name = "URL",
-        required_unless_present = "print",
-        help = "Post each delivery here, such as http://localhost:3000/hook"
-    )]
+    #[arg(long, value_name = "URL", help = "Post each delivery here, such as http://localhost:3000/hook")]
     forward: Option<String>,
     /// Show the bodies
     #[arg(long)]

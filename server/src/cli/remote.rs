@@ -5,9 +5,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::exit::Exit;
 use super::profile::{self, Profile, Profiles};
+use super::{Failure, Outcome};
 use crate::config::Hidden;
 
 /// Most bytes of an answer: a page of events with bodies of the greatest length.
@@ -257,7 +257,15 @@ impl Remote {
             *self.token.lock() = None;
             (status, value) = self.ask_once(method, path, body)?;
         }
-        if (200..300).contains(&status) { Ok(value) } else { Err(refusal(status, &value)) }
+        match status {
+            200..300 => Ok(value),
+            // Of several things that a command asks for, one is not there.
+            404 => {
+                let thing = path.split('?').next().unwrap_or_default();
+                Err(Exit::NotFound.because(format!("{}: {thing}", refusal(status, &value))))
+            }
+            _ => Err(refusal(status, &value)),
+        }
     }
 
     fn ask_once(
@@ -276,15 +284,32 @@ impl Remote {
             }
             None => self.agent.run(request),
         };
-        let mut answer = answer.map_err(|error| unreachable(&self.base, &error))?;
+        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let text = answer.body_mut().with_config().limit(MOST).read_to_string();
-        let text = text.map_err(|error| unreachable(&self.base, &error))?;
+        let text = text.map_err(|error| self.unreachable(&error))?;
         let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Ok((answer.status().as_u16(), value))
     }
 
+    /// Why there was no answer, and what to do about it.
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let advice = "is the server running? Name another with --server or callboard login";
+        Exit::Unreachable.because(format!("{}; {advice}", unreachable(&self.base, error)))
+    }
+
+    /// Whether there may be a server at its address at all.
+    fn check_address(&self) -> Outcome {
+        let address = self.base.parse::<ureq::http::Uri>().ok();
+        if address.is_some_and(|address| matches!(address.scheme_str(), Some("http" | "https"))) {
+            return Ok(());
+        }
+        let words = format!("{} is no address of a server; write it as in {USUAL}", self.base);
+        Err(Exit::Usage.because(without_user(&self.base, words)))
+    }
+
     /// A request with what says who is asking.
     fn request(&self, method: &str, path: &str) -> Result<ureq::http::Request<()>, Failure> {
+        self.check_address()?;
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -294,7 +319,7 @@ impl Remote {
             None => request,
         };
         request.body(()).map_err(|error| {
-            let words = format!("{} is no address of a server: {error}", self.base);
+            let words = format!("{}{path} can't be asked for: {error}", self.base);
             Exit::Usage.because(without_user(&self.base, words))
         })
     }
@@ -311,7 +336,7 @@ impl Remote {
         }
         let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", &secret.0)];
         let answer = self.agent.post(format!("{}/oauth2/token", self.base)).send_form(form);
-        let mut answer = answer.map_err(|error| unreachable(&self.base, &error))?;
+        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let text = answer.body_mut().read_to_string()?;
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(token) = value["access_token"].as_str() {
@@ -368,7 +393,7 @@ impl Remote {
             let place = ureq::http::HeaderValue::from_str(place).map_err(|error| refused(error.into()))?;
             request.headers_mut().insert("last-event-id", place);
         }
-        agent.run(request).map_err(|error| refused(unreachable(&self.base, &error)))
+        agent.run(request).map_err(|error| refused(self.unreachable(&error)))
     }
 }
 
@@ -406,10 +431,11 @@ pub(super) fn agent_by(proxy: Option<ureq::Proxy>, longest: Duration, judges: bo
 
 /// Why there was no answer, in words that hold no password.
 pub(super) fn unreachable(base: &str, error: &ureq::Error) -> Failure {
-    let words = format!(
-        "{base} can't be reached: {error}; is the server running? Name another with --server or callboard login"
-    );
-    Exit::Unreachable.because(without_user(base, words))
+    let error = match error {
+        ureq::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    Exit::Unreachable.because(without_user(base, format!("{base} can't be reached: {error}")))
 }
 
 /// Words without the user and the password that the server's URL may hold.
@@ -428,7 +454,9 @@ pub(super) fn refusal(status: u16, problem: &Value) -> Failure {
     let mut words = format!("{detail} ({status})");
     for fault in problem["errors"].as_array().into_iter().flatten() {
         let place = fault["pointer"].as_str().or_else(|| fault["parameter"].as_str()).unwrap_or_default();
-        words.extend(["\n  ", place, ": ", fault["detail"].as_str().unwrap_or_default()]);
+        // What is wrong with all of it has no place.
+        let colon = if place.is_empty() { "" } else { ": " };
+        words.extend(["\n  ", place, colon, fault["detail"].as_str().unwrap_or_default()]);
     }
     words.push_str(match status {
         301..=308 => "\nThe server is somewhere else; name that address",
@@ -501,5 +529,19 @@ mod tests {
         let nothing = refusal(404, &json!({"detail": "there is nothing here"}));
         assert!(nothing.to_string().contains("--tenant"), "{nothing}");
         assert_eq!(Exit::of(&nothing), Exit::NotFound);
+        assert_eq!(Exit::of(&refusal(404, &Value::Null)), Exit::NotFound);
+        let whole =
+            json!({"detail": "the body has a fault", "errors": [{"pointer": "", "detail": "is no JSON"}]});
+        assert_eq!(refusal(400, &whole).to_string(), "the body has a fault (400)\n  is no JSON");
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_server_is_wrong_usage() {
+        for base in ["127.0.0.1:8080", "ftp://a.example", "callboard", "/", "", "http://", "http://a b"] {
+            let remote = Remote::by_token(base, "a-token", None);
+            let refused = remote.get("/v1/webhooks").expect_err(base);
+            assert_eq!(Exit::of(&refused), Exit::Usage, "{base:?}: {refused}");
+            assert!(refused.to_string().contains("is no address of a server"), "{refused}");
+        }
     }
 }

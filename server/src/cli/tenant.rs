@@ -85,7 +85,7 @@ pub(super) fn run(command: &Command) -> Outcome {
                 ("retention_seconds", retention_seconds.map(Value::from)),
             ];
             let path = format!("/v1/tenants/{}", segment(id));
-            list::show(&Remote::new(server)?.patch(&path, &body.read(flags)?)?, *json)
+            list::show(&Remote::new(server)?.patch(&path, &body::changes(body.read(flags)?)?)?, *json)
         }
     }
 }

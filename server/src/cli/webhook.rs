@@ -45,7 +45,7 @@ pub(super) enum Command {
     },
     /// Delete one; what waits for it is cancelled.
     Delete(One),
-    /// Send it a ping, and show what came of that.
+    /// Send it a ping, whatever it hears.
     Ping(One),
     /// Let what it hears wait.
     Pause(One),
@@ -171,7 +171,7 @@ pub(super) fn run(command: &Command) -> Outcome {
         Command::Edit { webhook, settings } => {
             let remote = Remote::new(&settings.server.arguments())?;
             let path = format!("/v1/webhooks/{}", segment(webhook));
-            list::show(&remote.patch(&path, &settings.body()?)?, settings.json)
+            list::show(&remote.patch(&path, &body::changes(settings.body()?)?)?, settings.json)
         }
         Command::Delete(one) => {
             Remote::new(&one.server)?.delete(&one.path(""))?;

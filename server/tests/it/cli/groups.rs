@@ -89,11 +89,26 @@ async fn what_is_wrong_is_told_fault_by_fault_and_by_the_exit_code() {
     for fault in ["  /url: ", "  /timeout_seconds: ", "  /colour: "] {
         assert_eq!(refused.lines().filter(|line| line.starts_with(fault)).count(), 1, "{fault}\n{refused}");
     }
-    for wrong in [&["webhook", "edit", "1", "--set", "name"][..], &["delivery", "list"], &["webhook"]] {
-        ended_with(2, &output(to(&home, &process, wrong)).await);
+    for (wrong, told) in [
+        (&["webhook", "edit", "1", "--set", "name"][..], "--set name=value"),
+        (&["webhook", "edit", "1"], "there is nothing to edit"),
+        (&["tenant", "edit", "opera"], "there is nothing to edit"),
+        (&["delivery", "list"], "--webhook <ID>|--event <ID>"),
+        (&["listen"], "--forward <URL>|--print"),
+        (&["webhook"], "Usage: callboard webhook <COMMAND>"),
+    ] {
+        assert_contains(&ended_with(2, &output(to(&home, &process, wrong)).await), &[told]);
     }
-    let whose = ended_with(2, &output(to(&home, &process, &["delivery", "list"])).await);
-    assert_contains(&whose, &["<--webhook <ID>|--event <ID>>"]);
+    for (input, told) in [("", "standard input holds no JSON"), ("[]", "standard input has to hold")] {
+        let wrong = pipe(to(&home, &process, &["webhook", "create", "-f", "-"]), input).await;
+        assert_contains(&ended_with(2, &wrong), &[told]);
+    }
+    let wrong = complained(&pipe(to(&home, &process, &["apply", "-f", "-"]), "colour: red").await);
+    assert_contains(&wrong, &["standard input can't be applied"]);
+    let wrong = complained(&pipe(to(&home, &process, &["send", "-"]), "no JSON").await);
+    assert_contains(&wrong, &["\n  is not valid JSON"]);
+    let missing = ended_with(5, &output(to(&home, &process, &["webhook", "show", "nope"])).await);
+    assert_contains(&missing, &["(404): /v1/webhooks/nope"]);
     std::fs::write(home.path("list.json"), "[]").expect("a file");
     let wrong = ended_with(2, &output(to(&home, &process, &["webhook", "create", "-f", "list.json"])).await);
     assert_contains(&wrong, &["list.json has to hold one JSON object"]);
