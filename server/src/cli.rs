@@ -238,32 +238,39 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 /// Writes a whole result to standard output. Whoever reads only its beginning, as
 /// `head` does, has got what they wanted.
 fn print(text: &str) -> Outcome {
+    print_while_read(text).map(drop)
+}
+
+/// The same, and whether anybody reads it.
+fn print_while_read(text: &str) -> Result<bool, Failure> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output can't be written: {error}").into())
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("standard output can't be written: {error}").into()),
     }
 }
 
 /// Writes a line of result to standard output.
-#[expect(clippy::print_stdout, reason = "this is where a command's result goes")]
-fn say(line: &str) {
-    println!("{line}");
+fn say(line: &str) -> Outcome {
+    print(&format!("{line}\n"))
 }
 
 /// Writes a line that is no result to standard error.
-#[expect(clippy::print_stderr, reason = "this is where progress and errors go")]
 fn note(line: &str) {
-    eprintln!("{line}");
+    complain(&format!("{line}\n"));
 }
 
 /// Puts a line of progress in the place of the last one, on a terminal.
-#[expect(clippy::print_stderr, reason = "this is where progress and errors go")]
 fn redraw(line: &str) {
-    eprint!("\r\x1b[2K{line}");
+    complain(&format!("\r\x1b[2K{line}"));
+}
+
+/// Writes to standard error. When that is closed, there is nobody to be told so.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

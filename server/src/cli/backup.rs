@@ -56,10 +56,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             made.rows.iter().map(|(table, rows)| (table.clone(), json!(rows))).collect();
         let seconds = clock.elapsed().as_secs_f64();
         let target = target.to_string();
-        say(&json!({"target": target, "bytes": made.bytes, "seconds": seconds, "rows": rows}).to_string());
+        say(&json!({"target": target, "bytes": made.bytes, "seconds": seconds, "rows": rows}).to_string())?;
     } else {
         let rows: u64 = made.rows.iter().map(|(_, rows)| rows).sum();
-        say(&format!("{target}: {} bytes, {rows} rows, checked", made.bytes));
+        say(&format!("{target}: {} bytes, {rows} rows, checked", made.bytes))?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     if arguments.list {
         for scenario in Scenario::ALL {
-            say(&format!("{:15} {}: {}", scenario.name(), scenario.measured(), scenario.aim()));
+            say(&format!("{:15} {}: {}", scenario.name(), scenario.measured(), scenario.aim()))?;
         }
         return Ok(());
     }
@@ -142,9 +142,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }
     })?;
     if arguments.json {
-        say(&serde_json::to_string_pretty(&report(arguments, &findings))?);
+        say(&serde_json::to_string_pretty(&report(arguments, &findings))?)?;
     } else {
-        findings.iter().flat_map(Finding::lines).for_each(|line| say(&line));
+        findings.iter().flat_map(Finding::lines).try_for_each(|line| say(&line))?;
     }
     Ok(())
 }

@@ -64,9 +64,9 @@ pub(super) fn run(command: &Command) -> Outcome {
             if *json {
                 return print(&format!("{client}\n"));
             }
-            say(&format!("client_id:     {}", client["client_id"].as_str().unwrap_or_default()));
-            say(&format!("client_secret: {}", client["client_secret"].as_str().unwrap_or_default()));
-            say("The secret is shown this once. Exchange both for a token at /oauth2/token.");
+            say(&format!("client_id:     {}", client["client_id"].as_str().unwrap_or_default()))?;
+            say(&format!("client_secret: {}", client["client_secret"].as_str().unwrap_or_default()))?;
+            say("The secret is shown this once. Exchange both for a token at /oauth2/token.")?;
             Ok(())
         }
         Command::Show(one) => list::show(&Remote::new(&one.server)?.get(&one.path(""))?, one.json),
@@ -75,7 +75,7 @@ pub(super) fn run(command: &Command) -> Outcome {
         Command::Delete(one) => {
             Remote::new(&one.server)?.delete(&one.path(""))?;
             if !one.json {
-                say(&format!("{}: deleted", one.client));
+                say(&format!("{}: deleted", one.client))?;
             }
             Ok(())
         }
@@ -92,7 +92,7 @@ impl One {
         if self.json {
             return print(&format!("{client}\n"));
         }
-        say(&format!("{}: {}", self.client, state(client["enabled"] == true)));
+        say(&format!("{}: {}", self.client, state(client["enabled"] == true)))?;
         Ok(())
     }
 }

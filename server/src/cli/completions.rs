@@ -49,7 +49,7 @@ pub(super) fn man(arguments: &ManArguments) -> Outcome {
         "{written} pages in {}; read one with: man -l {}",
         folder.display(),
         folder.join("callboard.1").display()
-    ));
+    ))?;
     Ok(())
 }
 

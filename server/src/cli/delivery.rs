@@ -109,7 +109,7 @@ impl One {
         if self.json {
             return print(&format!("{delivery}\n"));
         }
-        say(&format!("{}: {what}; it is {}", self.delivery, delivery["state"].as_str().unwrap_or_default()));
+        say(&format!("{}: {what}; it is {}", self.delivery, delivery["state"].as_str().unwrap_or_default()))?;
         Ok(())
     }
 }

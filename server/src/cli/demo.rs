@@ -120,11 +120,11 @@ async fn watch(settings: Settings, token: String, exit_after: Option<usize>) -> 
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let secrets: Arc<Mutex<HashMap<&'static str, String>>> = Arc::default();
     let receiver = receiver::start(behaviour(Arc::clone(&secrets), arrived), stop.clone()).await?;
-    say(&format!("Callboard listens on http://{address}, a receiver on http://{receiver}.\n"));
+    say(&format!("Callboard listens on http://{address}, a receiver on http://{receiver}.\n"))?;
     let base = format!("http://{address}");
     let remote = Remote::by_token(&base, &token, Some(TENANT.to_owned()));
     tokio::task::spawn_blocking(move || set_up(&remote, receiver, &secrets)).await??;
-    say(&format!("The dashboard, by a link that signs you in once:\n\n  {link}\n"));
+    say(&format!("The dashboard, by a link that signs you in once:\n\n  {link}\n"))?;
     let mut delivered = 0;
     let mut invited = false;
     loop {
@@ -133,13 +133,13 @@ async fn watch(settings: Settings, token: String, exit_after: Option<usize>) -> 
             () = stop.cancelled() => None,
         };
         let Some(arrival) = arrival else { break };
-        say(&arrival.line);
+        say(&arrival.line)?;
         delivered += usize::from(arrival.delivered);
         if exit_after.is_some_and(|wanted| delivered >= wanted) {
             stop.cancel();
         }
         if arrival.retried && !std::mem::replace(&mut invited, true) {
-            invite(&base, &token);
+            invite(&base, &token)?;
         }
     }
     stop.cancel();
@@ -156,10 +156,10 @@ fn set_up(
     for sample in samples(receiver) {
         let made = remote.post_json("/v1/webhooks", &sample.settings)?;
         let name = sample.settings["name"].as_str().unwrap_or_default();
-        say(&format!("  webhook {:14} {name}", sample.path));
+        say(&format!("  webhook {:14} {name}", sample.path))?;
         secrets.lock().insert(sample.path, made["secret"].as_str().unwrap_or_default().to_owned());
     }
-    say("");
+    say("")?;
     for name in EVENT_TYPES {
         if let Ok(EventType::Known(resource, trigger)) = name.parse() {
             let mut event = catalogue::example(resource, trigger);
@@ -167,11 +167,10 @@ fn set_up(
             // database would publish duplicates, and nothing would arrive.
             event.as_object_mut().map(|event| event.remove("id"));
             let answer = remote.post_json("/v1/events", &event)?;
-            say(&format!("  published {name:15} {}", hearers(answer["deliveries"].as_u64().unwrap_or(0))));
+            say(&format!("  published {name:15} {}", hearers(answer["deliveries"].as_u64().unwrap_or(0))))?;
         }
     }
-    say("");
-    Ok(())
+    say("")
 }
 
 fn hearers(count: u64) -> String {
@@ -245,11 +244,11 @@ fn is_signed(received: &Received, secrets: &HashMap<&'static str, String>) -> Op
     Some(Signatures::new(&[secret]).sign(&id, at, &received.body) == signature)
 }
 
-fn invite(base: &str, token: &str) {
+fn invite(base: &str, token: &str) -> Outcome {
     say(&format!(
         "\nPublish your own, and watch it arrive at /everything and /ingresse (Ctrl-C ends the demonstration):\n\n\
          curl {base}/v1/events -H 'Authorization: Bearer {token}' -H 'Callboard-Tenant: {TENANT}' \\\n  \
          -H 'Content-Type: application/json' \\\n  \
          -d '{{\"type\": \"ticket.updated\", \"subject\": {{\"id\": \"408218\"}}, \"data\": {{\"quantity\": 99}}}}'\n"
-    ));
+    ))
 }

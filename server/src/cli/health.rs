@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         .map_err(|error| gone(remote::unreachable(&base, &error)))?;
     let text = answer.body_mut().read_to_string()?;
     if answer.status().is_success() {
-        say("ready");
+        say("ready")?;
         return Ok(());
     }
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();

@@ -54,8 +54,7 @@ pub(super) fn run(command: &Command) -> Outcome {
     if json {
         return print(&format!("{job}\n"));
     }
-    say(&in_words(&job));
-    Ok(())
+    say(&in_words(&job))
 }
 
 impl Arguments {

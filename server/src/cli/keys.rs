@@ -40,7 +40,7 @@ pub(super) fn run(command: &Command) -> Outcome {
 
 fn generate() -> Outcome {
     let (id, text) = app::new_key()?;
-    say(&text);
+    say(&text)?;
     note(&format!("This is the key {id}. It is shown this once; keep it apart from the database."));
     Ok(())
 }
@@ -48,11 +48,11 @@ fn generate() -> Outcome {
 fn list(arguments: &Arguments) -> Outcome {
     let keys = remote::Remote::new(&arguments.server)?.get("/v1/keys")?;
     if arguments.json {
-        say(&keys.to_string());
+        say(&keys.to_string())?;
         return Ok(());
     }
     for key in keys["items"].as_array().into_iter().flatten() {
-        say(&in_words(key));
+        say(&in_words(key))?;
     }
     Ok(())
 }
@@ -86,9 +86,9 @@ fn rotate(arguments: &Arguments) -> Outcome {
         }
     }
     if arguments.json {
-        say(&serde_json::json!({"sealed": sealed, "left": 0}).to_string());
+        say(&serde_json::json!({"sealed": sealed, "left": 0}).to_string())?;
     } else {
-        say(&format!("{sealed} rows were sealed anew; keys other than the first are not needed any more"));
+        say(&format!("{sealed} rows were sealed anew; keys other than the first are not needed any more"))?;
     }
     Ok(())
 }

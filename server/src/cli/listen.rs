@@ -17,7 +17,7 @@ use super::exit::Exit;
 use super::list::given;
 use super::remote::{self, Remote};
 use super::table::{Paint, clean, coloured};
-use super::{Failure, Outcome, block_on, clock, note, print, say};
+use super::{Failure, Outcome, block_on, clock, note, print_while_read, say};
 use forward::{Local, Posted};
 use frames::Frame;
 use keyboard::Key;
@@ -129,7 +129,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         stop: CancellationToken::new(),
     };
     let ended = block_on(async { listener.listen(&remote, &path).await });
-    say(&listener.sum.in_words());
+    if ended.is_ok() || listener.sum.heard > 0 {
+        say(&listener.sum.in_words())?;
+    }
     ended
 }
 
@@ -317,8 +319,11 @@ impl Listener {
             paint.on(&clean(&answer), self.coloured),
         );
         let body = if self.shows_bodies { format!("{}\n", frame.data) } else { String::new() };
-        if let Err(error) = print(&(line + &body)) {
-            note(&format!("error: {error}"));
+        match print_while_read(&(line + &body)) {
+            Ok(true) => {}
+            // Whoever reads only the beginning wants the end.
+            Ok(false) => self.stop.cancel(),
+            Err(error) => note(&format!("error: {error}")),
         }
     }
 }

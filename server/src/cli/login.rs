@@ -55,9 +55,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let instead = profiles.0.insert(name.clone(), profile).is_some();
     let path = profiles.save()?;
     let verb = if instead { "replaced" } else { "stored" };
-    say(&format!("{name}: {verb} in {}, which only you can read", path.display()));
+    say(&format!("{name}: {verb} in {}, which only you can read", path.display()))?;
     if name != profile::DEFAULT {
-        say(&format!("Choose it with --profile {name} or CALLBOARD_PROFILE={name}"));
+        say(&format!("Choose it with --profile {name} or CALLBOARD_PROFILE={name}"))?;
     }
     Ok(())
 }
@@ -68,8 +68,7 @@ pub(super) fn logout(arguments: &LogoutArguments) -> Outcome {
     profiles.named(name)?;
     profiles.0.remove(name);
     profiles.save()?;
-    say(&format!("{name}: forgotten. The token or the client itself is still valid"));
-    Ok(())
+    say(&format!("{name}: forgotten. The token or the client itself is still valid"))
 }
 
 /// Something secret, which must not stand on the command line.

@@ -44,10 +44,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let moved = moved?;
     let seconds = clock.elapsed().as_secs_f64();
     if arguments.json {
-        say(&as_json(&moved, seconds).to_string());
+        say(&as_json(&moved, seconds).to_string())?;
     } else {
         for line in in_words(&moved, seconds) {
-            say(&line);
+            say(&line)?;
         }
     }
     Ok(())

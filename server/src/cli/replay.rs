@@ -56,11 +56,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = format!("/v1/webhooks/{}/replay", arguments.webhook);
     let answer = remote.post_json(&path, &arguments.request(clock().now()))?;
     if arguments.dry_run {
-        say(&if arguments.json { answer.to_string() } else { in_words(&answer) });
+        say(&if arguments.json { answer.to_string() } else { in_words(&answer) })?;
         return Ok(());
     }
     let ended = if arguments.no_wait { answer } else { until_ended(remote, answer, Elsewhere::Nothing)? };
-    say(&if arguments.json { ended.to_string() } else { job::in_words(&ended) });
+    say(&if arguments.json { ended.to_string() } else { job::in_words(&ended) })?;
     if ended["state"] == "stopped" {
         return Err("the job was stopped before it was done".into());
     }

@@ -25,9 +25,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     for event in answer["events"].as_array().map_or(one, Vec::as_slice) {
         let id = event["id"].as_str().unwrap_or_default();
         match (event["duplicate"].as_bool(), event["deliveries"].as_u64()) {
-            (Some(true), _) => say(&format!("{id}: was published before")),
-            (_, Some(1)) => say(&format!("{id}: accepted, 1 webhook hears it")),
-            (_, count) => say(&format!("{id}: accepted, {} webhooks hear it", count.unwrap_or(0))),
+            (Some(true), _) => say(&format!("{id}: was published before"))?,
+            (_, Some(1)) => say(&format!("{id}: accepted, 1 webhook hears it"))?,
+            (_, count) => say(&format!("{id}: accepted, {} webhooks hear it", count.unwrap_or(0)))?,
         }
     }
     Ok(())

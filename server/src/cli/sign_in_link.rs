@@ -10,7 +10,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let link = remote::Remote::new(&arguments.server)?.act("/v1/sign-in-links")?;
-    say(link["url"].as_str().unwrap_or_default());
+    say(link["url"].as_str().unwrap_or_default())?;
     note("It opens once, within an hour. Whoever has it is the operator: don't pass it on.");
     Ok(())
 }

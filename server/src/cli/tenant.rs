@@ -73,7 +73,7 @@ pub(super) fn run(command: &Command) -> Outcome {
                 return print(&format!("{tenant}\n"));
             }
             let id = tenant["id"].as_str().unwrap_or_default();
-            say(&format!("{id}: made. The operator acts for it with the header Callboard-Tenant: {id}"));
+            say(&format!("{id}: made. The operator acts for it with the header Callboard-Tenant: {id}"))?;
             Ok(())
         }
         Command::Show { id, json, server } => {

@@ -176,7 +176,7 @@ pub(super) fn run(command: &Command) -> Outcome {
         Command::Delete(one) => {
             Remote::new(&one.server)?.delete(&one.path(""))?;
             if !one.json {
-                say(&format!("{}: deleted", one.webhook));
+                say(&format!("{}: deleted", one.webhook))?;
             }
             Ok(())
         }
@@ -214,7 +214,7 @@ impl One {
         if self.json {
             return print(&format!("{webhook}\n"));
         }
-        say(&format!("{}: {}", self.webhook, webhook["status"].as_str().unwrap_or_default()));
+        say(&format!("{}: {}", self.webhook, webhook["status"].as_str().unwrap_or_default()))?;
         Ok(())
     }
 }
@@ -257,7 +257,7 @@ fn follow(remote: Remote, begun: Value, wait: bool, json: bool) -> Outcome {
     if json {
         print(&format!("{job}\n"))?;
     } else {
-        say(&job::in_words(&job));
+        say(&job::in_words(&job))?;
     }
     if wait && job["state"] == "stopped" {
         return Err("the job was stopped before it was done".into());
@@ -271,7 +271,7 @@ fn ping(one: &One) -> Outcome {
         return print(&format!("{ping}\n"));
     }
     let delivery = ping["delivery_id"].as_str().unwrap_or_default();
-    say(&format!("{delivery}: on its way"));
+    say(&format!("{delivery}: on its way"))?;
     note(&format!("See what comes of it with: callboard delivery show {delivery}"));
     Ok(())
 }

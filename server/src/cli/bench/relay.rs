@@ -46,7 +46,7 @@ pub(super) async fn run(target: SocketAddr, copies: usize) -> Outcome {
     });
     let stop = CancellationToken::new();
     let address = receiver::start(behaviour, stop).await?;
-    say(&address.to_string());
+    say(&address.to_string())?;
     // The parent holds the other end, and ends us by ending it.
     let mut rest = Vec::new();
     tokio::io::AsyncReadExt::read_to_end(&mut tokio::io::stdin(), &mut rest).await?;

@@ -1,10 +1,12 @@
 //! Commands that show and change what is on a server.
 
 use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::{assert_contains, complained, ended_with, pipe, said, to};
 use crate::process::hearer::{Hearer, Manner};
-use crate::process::{Home, Process, output, text};
+use crate::process::{Home, PATIENCE, Process, output, text};
 
 /// Runs a command that has to succeed.
 async fn tell(home: &Home, process: &Process, arguments: &[&str]) -> String {
@@ -190,5 +192,50 @@ async fn tenants_and_clients_are_listed_and_changed() {
     tell(&home, &process, &["client", "delete", id, "--tenant", "opera"]).await;
     ended_with(5, &output(to(&home, &process, &["client", "show", id, "--tenant", "opera"])).await);
     assert_contains(&tell(&home, &process, &["audit", "--deployment"]).await, &["tenant.created", "opera"]);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_reads_only_the_beginning_has_got_what_they_wanted_and_a_full_disk_is_told() {
+    let home = Home::new();
+    let process = home.serve().await;
+    let id = process.make_webhook(&json!({"url": "http://127.0.0.1:8/", "events": ["order.*"]})).await;
+    let unread = || {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        writer
+    };
+    // Other than `output`, this leaves standard output as it was set.
+    let until_end = async |mut command: Command| {
+        let child = command.spawn().expect("it starts");
+        timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").expect("it runs")
+    };
+    let event = json!({"type": "order.paid", "subject": {"id": "1"}});
+    process.post("/v1/events", &event).await.is(202);
+    let calm = |arguments: &[&str]| {
+        let mut command = to(&home, &process, arguments);
+        command.stdout(unread());
+        command
+    };
+    for arguments in
+        [&["webhook", "pause", &id][..], &["webhook", "list"], &["listen", "--print", "--since", "1h"]]
+    {
+        let ended = until_end(calm(arguments)).await;
+        assert!(
+            ended.status.success() && !text(&ended.stderr).contains("panicked"),
+            "{arguments:?}: {ended:?}"
+        );
+    }
+    // Nobody hears what is wrong, but the code tells that something is.
+    let mut mute = calm(&["webhook", "show", "nope"]);
+    mute.stderr(unread());
+    assert_eq!(mute.status().await.expect("it runs").code(), Some(5));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+    let mut refused = to(&home, &process, &["client", "create", "Shop"]);
+    refused.stdout(full);
+    assert_contains(
+        &complained(&until_end(refused).await),
+        &["standard output can't be written: No space left"],
+    );
     process.stop().await;
 }
