@@ -21,6 +21,9 @@ pub fn start(log: &Log) -> Result<(), String> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say on the same standard error that a line can't be written there, and
+        // panic when it can't either: a full disk of logs must not end anybody's request.
+        .log_internal_errors(false)
         // Colours are for eyes; a file or a collector would keep their codes.
         .with_ansi(std::io::stderr().is_terminal());
     // A second start, as when a test runs two programs, keeps the first.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Home, Process};
+use crate::process::{Home, Process, TOKEN, connection, until};
 
 /// A port that nobody listens at.
 fn dead_port() -> u16 {
@@ -114,6 +114,22 @@ async fn programs_follow_an_event_too() {
         .filter(|line| line["target"] == "callboard::delivery" && line["fields"]["event"] == fields["event"]);
     let numbers: Vec<&Value> = attempts.map(|line| &line["fields"]["number"]).collect();
     assert_eq!(numbers, [&json!(1), &json!(2)]);
+}
+
+#[tokio::test]
+async fn a_log_that_can_not_be_written_holds_nobody_up() {
+    let home = Home::on_sqlite();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], dead_port()));
+    let mut command = home.command(&["serve", "--listen", &address.to_string()]);
+    command.env("CALLBOARD_ADMIN_TOKEN", TOKEN).env("CALLBOARD_LOG_FILTER", "debug");
+    command.stderr(std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk"));
+    let mut child = command.spawn().expect("the program starts");
+    let ready = async || connection::get(address, "/readyz").await.ok().filter(|ready| ready.status == 200);
+    until("it is ready", ready).await;
+    let event = json!({"id": "order-8", "type": "order.paid", "subject": {"id": "8"}});
+    let published = connection::post(address, "/v1/events", &event).await.expect("an answer").is(202);
+    assert_eq!(published["id"], "order-8");
+    child.kill().await.expect("it can be ended");
 }
 
 #[tokio::test]
