@@ -228,8 +228,8 @@ pub struct EngineMeasures {
     pub retried: Counter,
     /// Outcomes that could not be written down at once.
     pub outcomes_delayed: Counter,
-    /// From the acceptance of an event to the first attempt of a delivery, in
-    /// microseconds.
+    /// From the acceptance of an event to the first attempt of a delivery that was made
+    /// with it, or from the making of a late one; in microseconds.
     pub lag: Histogram,
     /// The parts of attempts, in microseconds, in the order of [`PHASES`].
     phases: [Histogram; PHASES.len()],
@@ -258,10 +258,10 @@ impl Default for EngineMeasures {
 }
 
 impl EngineMeasures {
-    /// Counts an attempt to tell an event that was accepted then.
-    pub fn attempted(&self, attempt: &Attempt, dialect: Dialect, accepted_at: Timestamp) {
+    /// Counts an attempt of a delivery that was made then.
+    pub fn attempted(&self, attempt: &Attempt, dialect: Dialect, made_at: Timestamp) {
         if attempt.number == 1 {
-            let lag = attempt.started_at.duration_since(accepted_at);
+            let lag = attempt.started_at.duration_since(made_at);
             self.lag.note_time(Duration::try_from(lag).unwrap_or_default());
         }
         let class = AnswerClass::of(attempt.status, attempt.cause.or(Some(Cause::Status)));

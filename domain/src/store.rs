@@ -275,6 +275,9 @@ pub struct LaneClaim {
     pub webhook: WebhookKey,
     /// The deliveries, longest due first; they are leased to the caller now.
     pub deliveries: Vec<Claimed>,
+    /// Those of the deliveries that were made later than with their event, and never
+    /// attempted, in their order; and when they were made.
+    pub late: Vec<(DeliveryKey, Timestamp)>,
     /// When the earliest of those left behind is due; `None` when none is left.
     pub next_due: Option<Timestamp>,
 }

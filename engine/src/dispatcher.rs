@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_domain::clock::Timestamp;
-use callboard_domain::id::WebhookKey;
-use callboard_domain::store::{ClaimRequest, Result};
+use callboard_domain::id::{DeliveryKey, WebhookKey};
+use callboard_domain::store::{ClaimRequest, Claimed, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -130,7 +130,8 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
             let mut filled = Vec::with_capacity(claims.len());
             for claim in claims {
                 if let Some(lane) = claiming.remove(&claim.webhook) {
-                    if let Some(due) = lane.claimed(claim.deliveries, claim.next_due, now) {
+                    let deliveries = counted_from_their_making(claim.deliveries, claim.late);
+                    if let Some(due) = lane.claimed(deliveries, claim.next_due, now) {
                         engine.agenda.add(due, lane.key());
                     }
                     filled.push(lane);
@@ -145,6 +146,21 @@ pub(crate) async fn step(engine: &Arc<Engine>) -> Result<Option<Timestamp>> {
         engine.agenda.add(retry_at(now), lane.key());
     }
     served.map(|()| engine.agenda.next())
+}
+
+/// Gives late deliveries the time of their making, from which it counts how long they
+/// have waited. Their event is older, and was nobody's to wait for.
+fn counted_from_their_making(
+    mut deliveries: Vec<Claimed>,
+    late: Vec<(DeliveryKey, Timestamp)>,
+) -> Vec<Claimed> {
+    let mut late = late.into_iter().peekable();
+    for claimed in &mut deliveries {
+        if let Some((_, made_at)) = late.next_if(|(delivery, _)| *delivery == claimed.delivery) {
+            Arc::make_mut(&mut claimed.event).accepted_at = made_at;
+        }
+    }
+    deliveries
 }
 
 fn retry_at(now: Timestamp) -> Timestamp {

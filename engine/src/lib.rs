@@ -132,8 +132,7 @@ pub struct Queues {
     pub waiting: usize,
     /// Attempts under way.
     pub in_flight: usize,
-    /// When the event was accepted of the delivery that has waited in memory for the
-    /// longest time.
+    /// When the delivery was made that has waited in memory for the longest time.
     pub waiting_since: Option<Timestamp>,
 }
 

@@ -63,7 +63,7 @@ fn deliveries(text: &mut Text, engine: &EngineMeasures) {
     text.by(Counter, answered, "Attempts by the class of their answer.", by_class);
     let retried = "Attempts after which a delivery waits for the next.";
     text.one(Counter, "callboard_attempts_retried_total", retried, engine.retried.read());
-    let lag = "Time from the acceptance of an event to the first attempt of a delivery.";
+    let lag = "Time from the making of a delivery, which is the acceptance of its event unless it is late, to its first attempt.";
     text.times("callboard_first_attempt_lag_seconds", lag, &engine.lag.read());
     let phase = ("callboard_attempt_phase_duration_seconds", "phase");
     text.times_by(phase, "Time of the parts of attempts that took place.", engine.phases());
@@ -76,7 +76,7 @@ fn queues(text: &mut Text, seen: &Seen, now: Timestamp) {
     text.one(Gauge, "callboard_queue_memory_deliveries", "Deliveries that wait in memory.", queues.waiting);
     let in_flight = "Attempts under way.";
     text.one(Gauge, "callboard_attempts_in_flight", in_flight, queues.in_flight);
-    let oldest = "Age of the event of the delivery that has waited in memory for the longest time.";
+    let oldest = "Age of the delivery that has waited in memory for the longest time.";
     text.one(Gauge, "callboard_queue_memory_oldest_seconds", oldest, age(queues.waiting_since, now));
     let lanes = "Webhooks that this process has a queue for.";
     text.one(Gauge, "callboard_lanes", lanes, queues.lanes);

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -59,6 +60,26 @@ fn what_happens_is_counted() {
     assert!(read["callboard_api_requests_total{class=\"2xx\"}"] >= 3.0);
     assert!(read["callboard_api_connections"] >= 1.0);
     assert!(read["process_resident_memory_bytes"] > 1_000_000.0);
+}
+
+#[test]
+fn what_is_sent_late_on_purpose_is_not_late() {
+    let house = Harness::at_rest();
+    let (operator, receiver) = (house.operator(), house.receiver());
+    let id = operator.post("/v1/events", &event("ticket.updated", "1")).is(202)["id"].clone();
+    house.advance(Duration::from_hours(24));
+    let made = operator.make_webhook(&receiver.url("/"), &json!({"events": ["ticket.*"]}));
+    let path = format!("/v1/webhooks/{}", made["id"].as_str().expect("an id"));
+    operator
+        .post(&format!("{path}/replay"), &json!({"since": "2000-01-01T00:00:00Z", "missing": true}))
+        .is(202);
+    assert_eq!(receiver.next().json()["id"], id);
+    let lag =
+        || Some(scrape(&operator)).filter(|read| read["callboard_first_attempt_lag_seconds_count"] > 0.0);
+    let read = house.until("it is measured", lag);
+    assert_eq!(read.get("callboard_first_attempt_lag_seconds_count"), Some(&1.0));
+    assert!(read["callboard_first_attempt_lag_seconds_sum"] < 60.0);
+    assert!(read["callboard_queue_memory_oldest_seconds"] < 60.0);
 }
 
 #[test]

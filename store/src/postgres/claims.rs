@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::sql::{self, Connection, get};
 use super::{chains, events, nodes};
 use crate::rows::attempts::Ending;
-use crate::rows::{LEASED, count, micros, unleased};
+use crate::rows::{LEASED, count, micros, timestamp, unleased};
 
 /// What one caller wants to claim.
 pub(super) struct Claiming {
@@ -43,7 +43,8 @@ macro_rules! lanes {
 pub(super) use lanes;
 
 /// What is due in some lanes and nobody else is taking, longest due first. `size`
-/// is that of the body, null where the event is gone.
+/// is that of the body, null where the event is gone; behind it stands when a late
+/// delivery was made that was never attempted.
 pub(super) const DUE: &str = "SELECT lane.place, due.delivery, due.event, due.attempts, due.tries, due.chain,
         due.collapses AND EXISTS (
             SELECT 1 FROM pending AS newer
@@ -51,7 +52,10 @@ pub(super) const DUE: &str = "SELECT lane.place, due.delivery, due.event, due.at
         ),
         (SELECT octet_length(coalesce(origin.body, event.body))
          FROM events AS event LEFT JOIN events AS origin ON origin.key = event.origin
-         WHERE event.key = due.event)
+         WHERE event.key = due.event),
+        CASE due.attempts WHEN 0 THEN (
+            SELECT accepted_at FROM events WHERE key = due.event AND origin IS NOT NULL
+        ) END
     FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS lane (webhook, most, place)
     CROSS JOIN LATERAL (
         SELECT * FROM pending WHERE pending.webhook = lane.webhook AND pending.due_at <= $3
@@ -75,6 +79,7 @@ struct Due {
     chain: i64,
     superseded: bool,
     size: Option<usize>,
+    made_late_at: Option<i64>,
 }
 
 /// Claims for one caller. `max_bytes` is shared by its lanes, but each gets its
@@ -105,12 +110,15 @@ pub(super) async fn claim(conn: &Connection, node: i64, asked: &Claiming) -> Res
         .map(|(lane, next_due)| {
             let others = others.contains(&lane.webhook.0);
             let next_due = next_due.map(|due| if others { due.max(later) } else { due });
-            LaneClaim { webhook: lane.webhook, deliveries: Vec::new(), next_due }
+            LaneClaim { webhook: lane.webhook, deliveries: Vec::new(), late: Vec::new(), next_due }
         })
         .collect();
     for index in choice.taken {
-        let claimed = claimed(&due[index], &events)?;
-        claims[due[index].lane].deliveries.push(claimed);
+        let (one, claim) = (&due[index], &mut claims[due[index].lane]);
+        claim.deliveries.push(claimed(one, &events)?);
+        if let Some(made_at) = one.made_late_at {
+            claim.late.push((DeliveryKey(one.delivery), timestamp(made_at)?));
+        }
     }
     Ok(claims)
 }
@@ -160,6 +168,7 @@ async fn due(conn: &Connection, webhooks: &[i64], most: &[i64], now: Timestamp) 
             chain: get(row, 5)?,
             superseded: get(row, 6)?,
             size: size.map(|size| usize::try_from(size).unwrap_or_default()),
+            made_late_at: get(row, 8)?,
         })
     })
     .await

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::ledger::Write;
 use super::sql;
 use super::{chains, events};
-use crate::rows::{LEASED, count, micros, unleased};
+use crate::rows::{LEASED, count, micros, timestamp, unleased};
 
 /// Every lane in turn, at the cost of one step of the index a lane.
 macro_rules! lanes {
@@ -29,9 +29,13 @@ macro_rules! lanes {
 }
 pub(super) use lanes;
 
-/// What waits in a lane, longest due first.
-pub(super) const DUE: &str = "SELECT delivery, event, attempts, tries, chain, collapses FROM pending
-    WHERE webhook = ?1 AND due_at <= ?2 ORDER BY due_at, delivery LIMIT ?3";
+/// What waits in a lane, longest due first. The last column is when a late delivery
+/// was made that was never attempted.
+pub(super) const DUE: &str = "SELECT delivery, event, attempts, tries, chain, collapses,
+        CASE attempts WHEN 0 THEN (
+            SELECT accepted_at FROM events WHERE key = pending.event AND origin IS NOT NULL
+        ) END
+    FROM pending WHERE webhook = ?1 AND due_at <= ?2 ORDER BY due_at, delivery LIMIT ?3";
 
 /// When the first of a lane is due.
 pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM pending WHERE webhook = ?1";
@@ -92,6 +96,17 @@ impl Bodies {
     }
 }
 
+/// A delivery that may be claimed.
+struct Due {
+    delivery: i64,
+    event: i64,
+    attempts: u32,
+    tries: u32,
+    chain: i64,
+    collapses: bool,
+    made_late_at: Option<i64>,
+}
+
 enum Take {
     Event(Arc<StoredEvent>),
     NoRoom,
@@ -104,12 +119,19 @@ fn claim_lane(
     now: Timestamp,
     bodies: &mut Bodies,
 ) -> Result<LaneClaim, Failure> {
-    let due: Vec<(i64, i64, u32, u32, i64, bool)> =
-        sql::many(conn, DUE, (request.webhook.0, micros(now), count(request.limit)), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })?;
-    let mut deliveries = Vec::with_capacity(due.len());
-    for (delivery, event, attempts, tries, chain, collapses) in due {
+    let due = sql::many(conn, DUE, (request.webhook.0, micros(now), count(request.limit)), |row| {
+        Ok(Due {
+            delivery: row.get(0)?,
+            event: row.get(1)?,
+            attempts: row.get(2)?,
+            tries: row.get(3)?,
+            chain: row.get(4)?,
+            collapses: row.get(5)?,
+            made_late_at: row.get(6)?,
+        })
+    })?;
+    let (mut deliveries, mut late) = (Vec::with_capacity(due.len()), Vec::new());
+    for Due { delivery, event, attempts, tries, chain, collapses, made_late_at } in due {
         if collapses && chains::is_superseded(conn, chain, delivery)? {
             chains::supersede(conn, delivery, now)?;
             // It is due now, so the lane will be asked for again at once.
@@ -125,12 +147,15 @@ fn claim_lane(
             }
             Take::Event(event) => {
                 set_due(conn, delivery, LEASED)?;
+                if let Some(made_at) = made_late_at {
+                    late.push((DeliveryKey(delivery), timestamp(made_at)?));
+                }
                 deliveries.push(Claimed { delivery: DeliveryKey(delivery), attempts, tries, event });
             }
         }
     }
     let next_due = sql::value::<Option<i64>>(conn, NEXT_DUE, [request.webhook.0])?.flatten();
-    Ok(LaneClaim { webhook: request.webhook, deliveries, next_due: unleased(next_due)? })
+    Ok(LaneClaim { webhook: request.webhook, deliveries, late, next_due: unleased(next_due)? })
 }
 
 fn set_due(conn: &Connection, delivery: i64, due_at: i64) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use callboard_domain::delivery::{Outcome, State};
 use callboard_domain::id::{DeliveryKey, EventId, EventKey, TenantKey, WebhookKey};
 use callboard_domain::job::{Counted, Job, JobState, Range, Selection};
 use callboard_domain::store::{
-    ByHand, DeliveryFilter, EventFilter, Late, NewEvent, NewReplay, Page, RecordError,
+    ByHand, ClaimRequest, DeliveryFilter, EventFilter, Late, NewEvent, NewReplay, Page, RecordError,
 };
 use callboard_domain::webhook::{Collapse, Ordering, Settings};
 
@@ -126,6 +126,29 @@ pub(crate) async fn a_late_delivery_is_told_from_its_event(mut world: World) {
     assert_eq!(job.total, Some(1));
     world.store.advance_job(job.key, 9, at(70)).await.expect("no error");
     assert_eq!(world.claim(webhook, 9, at(70)).await[0].delivery, late[0]);
+}
+
+pub(crate) async fn a_claim_tells_what_is_late_until_it_was_attempted(world: World) {
+    let whose = world.lane().await;
+    let (tenant, webhook) = whose;
+    let early = world.record(tenant, event("early"), &[], at(1)).await;
+    let with = world.record(tenant, event("with"), &[webhook], at(2)).await;
+    let late = world.tell_late(whose, &[early.key], at(60)).await[0];
+    let claim = async |second| {
+        let request = ClaimRequest { webhook, limit: 9, alone: false };
+        let claims = world.store.claim_due(vec![request], at(second), usize::MAX).await.expect("a claim");
+        claims.into_iter().next().expect("one lane")
+    };
+    let first = claim(61).await;
+    let keys: Vec<_> = first.deliveries.iter().map(|claimed| claimed.delivery).collect();
+    assert_eq!((keys, first.late), (vec![nth(&with, 0), late], vec![(late, at(60))]));
+    world.store.release(vec![late], at(62)).await.expect("released");
+    let again = claim(62).await;
+    assert_eq!((again.deliveries.len(), again.late), (1, vec![(late, at(60))]), "it was never attempted");
+    let echo = again.deliveries[0].event.key;
+    world.finish(attempt_at(late, echo, webhook, 1, Outcome::Retry(at(63)), at(62))).await;
+    let retried = claim(63).await;
+    assert_eq!((retried.deliveries.len(), retried.late), (1, Vec::new()));
 }
 
 pub(crate) async fn lists_show_late_deliveries_where_they_were_made(world: World) {

@@ -176,6 +176,7 @@ cases! {
     }
     late {
         a_late_delivery_is_told_from_its_event
+        a_claim_tells_what_is_late_until_it_was_attempted
         lists_show_late_deliveries_where_they_were_made
         late_deliveries_of_an_event_page_behind_its_own
         an_event_is_found_and_published_once_whatever_echoes_it_has

@@ -264,7 +264,7 @@ impl DeliveryStore for SimulatedStore {
         max_bytes: usize,
     ) -> Result<Vec<LaneClaim>> {
         let note = |claims: &Vec<LaneClaim>| {
-            for LaneClaim { webhook, deliveries, next_due } in claims {
+            for LaneClaim { webhook, deliveries, next_due, .. } in claims {
                 let keys = deliveries.iter().map(|claimed| claimed.delivery.to_string());
                 let keys: Vec<_> = keys.collect();
                 self.record.note(|| format!("  {webhook:?} {keys:?}, more at {next_due:?}"));
