@@ -70,7 +70,7 @@ fn in_words(moved: &Transferred, seconds: f64) -> Vec<String> {
     if moved.already {
         return vec!["everything was moved and compared before; there is nothing to do".to_owned()];
     }
-    let table = |name: &str, rows: u64| format!("{name:16} {rows:>12} rows, the same on both sides");
+    let table = |name: &str, rows: u64| format!("{name:17} {rows:>11} rows, the same on both sides");
     let mut lines: Vec<String> = moved.tables.iter().map(|one| table(one.name, one.rows)).collect();
     let before = match moved.before {
         0 => String::new(),
