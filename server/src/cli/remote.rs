@@ -262,7 +262,9 @@ impl Remote {
             // Of several things that a command asks for, one is not there.
             404 => {
                 let thing = path.split('?').next().unwrap_or_default();
-                Err(Exit::NotFound.because(format!("{}: {thing}", refusal(status, &value))))
+                let detail = value["detail"].as_str().unwrap_or("the server has nothing");
+                let problem = json!({"detail": format!("{detail} at {thing}"), "errors": value["errors"]});
+                Err(refusal(status, &problem))
             }
             _ => Err(refusal(status, &value)),
         }

@@ -110,7 +110,7 @@ async fn what_is_wrong_is_told_fault_by_fault_and_by_the_exit_code() {
     let wrong = complained(&pipe(to(&home, &process, &["send", "-"]), "no JSON").await);
     assert_contains(&wrong, &["\n  is not valid JSON"]);
     let missing = ended_with(5, &output(to(&home, &process, &["webhook", "show", "nope"])).await);
-    assert_contains(&missing, &["(404): /v1/webhooks/nope"]);
+    assert_contains(&missing, &["there is nothing here at /v1/webhooks/nope (404)", "--tenant"]);
     std::fs::write(home.path("list.json"), "[]").expect("a file");
     let wrong = ended_with(2, &output(to(&home, &process, &["webhook", "create", "-f", "list.json"])).await);
     assert_contains(&wrong, &["list.json has to hold one JSON object"]);
