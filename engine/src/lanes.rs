@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use callboard_domain::clock::Timestamp;
+use callboard_domain::clock::{Clock, Timestamp};
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{DeliveryKey, WebhookKey};
 use callboard_domain::store::Claimed;
 use callboard_domain::trace::TraceContext;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::health::Turn;
 use crate::places::Asker;
@@ -164,6 +165,8 @@ pub struct Lane {
     key: WebhookKey,
     capacity: usize,
     budget: Arc<Budget>,
+    /// Told when something was taken out.
+    freed: Notify,
     state: Mutex<LaneState>,
 }
 
@@ -197,6 +200,8 @@ struct LaneState {
     /// Nothing more is handed out: the process is about to end.
     closed: bool,
     used_at: Duration,
+    /// When an attempt was over last.
+    finished_at: Option<Duration>,
 }
 
 /// How a lane stands.
@@ -245,8 +250,9 @@ impl Lane {
             rests_until: None,
             closed: false,
             used_at: Duration::ZERO,
+            finished_at: None,
         };
-        Self { key: target.key(), capacity, budget, state: Mutex::new(state) }
+        Self { key: target.key(), capacity, budget, freed: Notify::new(), state: Mutex::new(state) }
     }
 
     /// The webhook's row.
@@ -278,6 +284,32 @@ impl Lane {
         // Whoever asked will store it, so what follows must queue behind it.
         state.backlogged = true;
         false
+    }
+
+    /// Waits while it is full and gets on so well that there will be a place within
+    /// `patience`, which is for the caller to see to.
+    pub(crate) async fn room(&self, clock: &dyn Clock, patience: Duration) {
+        loop {
+            // Registered before looking, so that what is freed meanwhile is not missed.
+            let freed = self.freed.notified();
+            if !self.will_have_room(clock.elapsed(), patience) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Whether it is about full, and something was over within the last `patience`. An
+    /// eighth of it is left for those who have found room at the same time: one that
+    /// finds none sends all who come later to the store.
+    fn will_have_room(&self, elapsed: Duration, patience: Duration) -> bool {
+        let state = self.state.lock();
+        let settings = &state.target.webhook.settings;
+        let gets_on = !state.sick
+            && !state.backlogged
+            && settings.rate_per_second.is_none()
+            && state.finished_at.is_some_and(|at| elapsed.saturating_sub(at) < patience);
+        gets_on && state.held() >= self.capacity - self.capacity / 8
     }
 
     /// Gives a reserved place back unused. True when there is room now to claim
@@ -334,6 +366,7 @@ impl Lane {
         let queued = state.queue.pop_front().ok_or(None)?;
         state.in_flight += 1;
         self.budget.give(queued.bytes());
+        self.freed.notify_one();
         let refill = self.has_drained(state);
         Ok(Work { queued, target: Arc::clone(&state.target), refill })
     }
@@ -346,6 +379,7 @@ impl Lane {
         state.pace.ended(ended, began, now);
         state.sick = failed;
         state.used_at = elapsed;
+        state.finished_at = Some(elapsed);
         state.failures = if failed { state.failures.saturating_add(1) } else { 0 };
         match (failed, state.failing_since) {
             _ if ended == Ended::Gone => Turn::Gone,

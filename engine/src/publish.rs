@@ -1,6 +1,7 @@
 //! From accepted events to durable deliveries in their lanes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_domain::audit::{By, Change};
 use callboard_domain::clock::Timestamp;
@@ -30,6 +31,10 @@ pub struct Published {
     /// The first of its deliveries.
     pub first_delivery: DeliveryKey,
 }
+
+/// How long an event waits at most for room in lanes that get on well: see
+/// docs/decisions/0023-publishers-wait-a-moment-for-room.md.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// An event and the lanes that its deliveries go to.
 struct Planned {
@@ -152,6 +157,20 @@ fn log(tenant: TenantKey, published: &Published) {
     );
 }
 
+/// Lets a single event wait until the lanes of its webhooks have room, as far as they
+/// will have some soon. Whoever publishes faster than can be sent is slowed down to
+/// that pace, instead of having all of it stored, claimed and read again.
+async fn wait_for_room(engine: &Engine, targets: &[Vec<Arc<Target>>]) {
+    let [targets] = targets else { return };
+    let waiting = async {
+        for lane in targets.iter().filter_map(|target| engine.lanes.get(target.key())) {
+            lane.room(&*engine.clock, PATIENCE).await;
+        }
+    };
+    // What can't be had in time waits in the store.
+    let _ = tokio::time::timeout(PATIENCE, waiting).await;
+}
+
 /// Counts what was recorded.
 fn note(engine: &Engine, planned: &[Planned], recorded: &[Recorded]) {
     let duplicates = recorded.iter().filter(|recorded| recorded.duplicate).count();
@@ -194,6 +213,7 @@ async fn record_planned(
     targets: Vec<Vec<Arc<Target>>>,
     (audited, trace): (Option<(By, Change)>, Option<TraceContext>),
 ) -> Result<Vec<Published>, RecordError> {
+    wait_for_room(&engine, &targets).await;
     let planned: Vec<Planned> = events
         .into_iter()
         .zip(targets)

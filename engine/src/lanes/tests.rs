@@ -1,10 +1,12 @@
 //! What a lane holds, hands out and gives back, whatever the order of events.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callboard_domain::clock::Timestamp;
+use callboard_domain::clock::{ManualClock, Timestamp};
 use callboard_domain::delivery::StoredEvent;
 use callboard_domain::id::{DeliveryKey, EventKey, TenantKey, WebhookId, WebhookKey};
 use callboard_domain::store::Claimed;
@@ -69,6 +71,46 @@ fn lanes(capacity: usize, places: usize) -> (Lanes, Arc<Lane>) {
     let lanes = Lanes::new(capacity, places * (BODY + ENTRY_BYTES));
     let lane = lanes.get_or_make(&target(2, Status::Active));
     (lanes, lane)
+}
+
+/// Whether somebody who asks now is let through at once.
+fn lets_through(lane: &Lane, clock: &ManualClock) -> bool {
+    let asked = std::pin::pin!(lane.room(clock, Duration::from_millis(5)));
+    asked.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[test]
+fn room_is_waited_for_in_a_lane_that_gets_on_and_in_no_other() {
+    let (_, lane) = lanes(8, 100);
+    let clock = ManualClock::new(at(0));
+    let end = |ended| lane.finished(ended, at(0), at(0), clock.elapsed());
+    for number in 0..7 {
+        assert!(lane.reserve(BODY));
+        lane.fill(queued(number), clock.elapsed());
+    }
+    assert!(lets_through(&lane, &clock), "nothing was over yet, so nobody knows how long it takes");
+    let refill = |number| {
+        assert!(lane.reserve(BODY));
+        lane.fill(queued(number), clock.elapsed());
+    };
+    lane.take(at(0)).expect("work");
+    end(Ended::Worked);
+    assert!(lets_through(&lane, &clock), "there is room");
+    refill(7);
+    assert!(!lets_through(&lane, &clock), "there will be room soon");
+    clock.advance(Duration::from_millis(5));
+    assert!(lets_through(&lane, &clock), "it takes too long");
+    lane.take(at(0)).expect("work");
+    end(Ended::Worked);
+    refill(8);
+    let mut asked = std::pin::pin!(lane.room(&clock, Duration::from_millis(5)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(asked.as_mut().poll(&mut cx).is_pending());
+    lane.take(at(0)).expect("work");
+    assert!(asked.as_mut().poll(&mut cx).is_ready(), "there is room now");
+    end(Ended::Down);
+    refill(9);
+    assert!(lets_through(&lane, &clock), "its receiver is sick");
 }
 
 #[test]
