@@ -234,6 +234,11 @@ fn a_body_that_is_no_json_is_refused_before_it_is_read() {
             refused.problem(415, "unsupported-media-type");
         }
     }
+    // Lines are for events alone.
+    for path in ["/v1/webhooks", "/v1/clients", "/v1/tenants"] {
+        let refused = operator.send("POST", path, Some("application/x-ndjson"), "{}\n");
+        refused.problem(415, "unsupported-media-type");
+    }
     let latin: &[u8] = b"{\"type\": \"x.y\", \"subject\": {\"id\": \"Zo\xeb\"}}";
     operator.send("POST", "/v1/events", JSON, latin).problem(400, "invalid-input");
     operator.send("POST", "/v1/webhooks", JSON, latin).problem(400, "invalid-input");

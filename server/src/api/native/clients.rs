@@ -81,7 +81,7 @@ pub(in crate::api) async fn create(
     access: Granted<Admin>,
     body: JsonText,
 ) -> Result<impl IntoResponse, Problem> {
-    let (client, secret) = clients::make(&access, clients::read(&body.text)?).await?;
+    let (client, secret) = clients::make(&access, clients::read(body.single()?)?).await?;
     let location = format!("/v1/clients/{}", client.id);
     let created = CreatedClient { client: ClientView::from(&client), client_secret: secret };
     let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];

@@ -78,7 +78,7 @@ pub struct TenantChange {
     )
 )]
 pub(in crate::api) async fn create(operator: Operator, body: JsonText) -> Result<impl IntoResponse, Problem> {
-    let tenant = tenants::make(&operator, tenants::read_new(&body.text)?).await?;
+    let tenant = tenants::make(&operator, tenants::read_new(body.single()?)?).await?;
     let location = format!("/v1/tenants/{}", tenant.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(TenantView::from(tenant))))
 }
@@ -126,6 +126,6 @@ pub(in crate::api) async fn edit(
     body: JsonText,
 ) -> Result<Json<TenantView>, Problem> {
     let tenant = tenants::find(&operator, &id).await?;
-    let edited = tenants::edit(&operator, tenant, tenants::read_change(&body.text)?).await?;
+    let edited = tenants::edit(&operator, tenant, tenants::read_change(body.single()?)?).await?;
     Ok(Json(edited.into()))
 }

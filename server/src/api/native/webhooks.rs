@@ -41,11 +41,13 @@ pub(in crate::api) async fn create(
     access: Granted<WriteWebhooks>,
     body: JsonText,
 ) -> Result<impl IntoResponse, Problem> {
-    let (settings, enabled) = read_settings(&body.text, None).map_err(Problem::faults)?;
+    let (settings, enabled) = read_settings(body.single()?, None).map_err(Problem::faults)?;
     let (webhook, secret) = webhooks::make(&access, settings, enabled).await?;
-    let location = [(header::LOCATION, format!("/v1/webhooks/{}", webhook.id))];
+    let location = format!("/v1/webhooks/{}", webhook.id);
+    // The secret is in it.
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
     let created = CreatedWebhook { webhook: WebhookView::new(&webhook, access.retry_base()), secret };
-    Ok((StatusCode::CREATED, location, Json(created)))
+    Ok((StatusCode::CREATED, headers, Json(created)))
 }
 
 /// Which webhooks to list.
@@ -158,7 +160,7 @@ pub(in crate::api) async fn edit(
         let detail = "somebody else edited the webhook since; read it again";
         return Err(Problem::new(StatusCode::PRECONDITION_FAILED, detail));
     }
-    let (settings, enabled) = read_settings(&body.text, Some(&webhook.settings)).map_err(Problem::faults)?;
+    let (settings, enabled) = read_settings(body.single()?, Some(&webhook.settings)).map_err(Problem::faults)?;
     let webhook = webhooks::edit(&access, &webhook, settings, enabled).await?;
     Ok(([(header::ETAG, etag(&webhook))], Json(WebhookView::new(&webhook, access.retry_base()))))
 }
