@@ -1,9 +1,11 @@
 //! The HTTP interface: who is asking, what they may do, and the answers.
 
-use axum::extract::DefaultBodyLimit;
+use std::sync::OnceLock;
+
+use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
+use bytes::Bytes;
 
 mod admin;
 pub(crate) mod auth;
@@ -59,21 +61,15 @@ pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Everything that is served.
 fn router(state: State) -> Router {
-    let body_limit = state.inner.options.body_limit();
-    let openapi = openapi();
-    let document = native::Document(openapi.to_pretty_json().unwrap_or_default().into());
-    let reference = reference::routes(document.0.clone());
     let [native, viagogo, openticket] =
         [native::routes(), viagogo::routes(), openticket::routes()].map(|routes| routes.split_for_parts().0);
     native
-        .layer(Extension(document))
         .method_not_allowed_fallback(method_not_allowed)
         .merge(dashboard::routes(&state))
-        .merge(reference)
+        .merge(reference::routes(document))
         .merge(viagogo::speaking(viagogo.method_not_allowed_fallback(method_not_allowed), &state))
         .merge(openticket::speaking(openticket.method_not_allowed_fallback(method_not_allowed)))
         .fallback(nothing_here)
-        .layer(DefaultBodyLimit::max(body_limit))
         .with_state(state)
 }
 
@@ -91,6 +87,13 @@ async fn nothing_here(uri: Uri) -> Response {
     } else {
         response
     }
+}
+
+/// The OpenAPI document as JSON, written when somebody asks for it: most processes are
+/// never asked, and need neither the time nor the memory.
+fn document() -> Bytes {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    DOCUMENT.get_or_init(|| openapi().to_pretty_json().unwrap_or_default().into()).clone()
 }
 
 /// The OpenAPI document.

@@ -24,20 +24,20 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; f
 /// The reference, read from the document when somebody asks for it: most processes are
 /// never asked, and need neither the time nor the memory.
 struct Lazy {
-    document: Bytes,
+    document: fn() -> Bytes,
     reference: OnceLock<Reference>,
 }
 
 impl Lazy {
     fn get(&self) -> &Reference {
         // The document was written by this very process, so it can be read.
-        let read = || Reference::new(&serde_json::from_slice(&self.document).unwrap_or_default());
+        let read = || Reference::new(&serde_json::from_slice(&(self.document)()).unwrap_or_default());
         self.reference.get_or_init(read)
     }
 }
 
-/// The pages of the reference and the collection, from the finished document.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: Bytes) -> Router<S> {
+/// The pages of the reference and the collection, from what `document` gives.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: fn() -> Bytes) -> Router<S> {
     let reference = Arc::new(Lazy { document, reference: OnceLock::new() });
     Router::new()
         .route("/docs", get(index))

@@ -17,6 +17,7 @@ use callboard_domain::id::{ClientId, TenantId};
 use callboard_domain::store::Store;
 use callboard_engine::Engine;
 use rand::Rng;
+use tokio_util::sync::CancellationToken;
 
 use super::oidc::{Issuer, Refusal};
 use super::peer::{Peer, origin};
@@ -132,6 +133,11 @@ impl<S: Needed> Granted<S> {
     /// Who is asking, from where and when, for the audit log.
     pub fn by(&self) -> By {
         By { actor: self.actor.clone(), address: Some(self.address), at: self.now() }
+    }
+
+    /// Cancelled when answers that go on have to end, because the program does.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.inner.closing.clone()
     }
 
     /// The engine.

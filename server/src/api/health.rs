@@ -1,8 +1,8 @@
 //! For load balancers and supervisors: is it alive, can it serve.
 
+use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
-use axum::{Extension, Json};
 use callboard_domain::store::StoreError;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +11,6 @@ use utoipa::ToSchema;
 use super::problem::{Problem, ProblemDocument};
 use super::state::State;
 use crate::source::{Condition, Watch};
-
-/// Tells when the program stops: from then on others should get its requests.
-#[derive(Debug, Clone)]
-pub(super) struct Draining(pub(super) CancellationToken);
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,11 +53,8 @@ pub(super) async fn alive() -> Json<Health> {
         (status = 503, description = "They can't, or others should get them. `condition` is `starting`, `degraded` while the database can't be written, or `draining` once a stop was asked for", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn ready(
-    Extension(draining): Extension<Draining>,
-    Shared(state): Shared<State>,
-) -> Result<Json<Health>, Problem> {
-    if draining.0.is_cancelled() {
+pub(super) async fn ready(Shared(state): Shared<State>) -> Result<Json<Health>, Problem> {
+    if state.inner.stopping.get().is_some_and(CancellationToken::is_cancelled) {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops; ask another one");
         return Err(problem.with_condition("draining"));
     }

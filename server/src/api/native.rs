@@ -28,7 +28,7 @@ mod webhook_actions;
 mod webhook_secret;
 mod webhooks;
 
-pub(super) use openapi::{Document, complete};
+pub(super) use openapi::complete;
 pub(crate) use view::DeliveryView;
 
 /// The routes together with their description: what is mounted is documented,

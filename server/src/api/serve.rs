@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::{Extension, Router};
 use callboard_domain::measures::Entered;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -21,7 +22,6 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::connections::{Full, Place};
-use super::health::Draining;
 use super::patience::{Answer, Course, Patience, Patient};
 use super::peer::Near;
 use super::request::{Requests, Series};
@@ -39,10 +39,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often it is logged at most that connections are refused.
 const TOLD: Duration = Duration::from_mins(1);
-
-/// Tells answers that would go on for ever that the program stops.
-#[derive(Debug, Clone)]
-pub(crate) struct Stopping(pub(crate) CancellationToken);
 
 /// What all connections share.
 struct Entrance {
@@ -64,7 +60,9 @@ struct Entrance {
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> std::io::Result<()> {
     let options = &state.inner.options;
     let drain = options.drain;
-    let closing = CancellationToken::new();
+    let closing = state.inner.closing.clone();
+    // Another listener of this state would be told to stop by the same word.
+    let _ = state.inner.stopping.set(stop.clone());
     let limits = options.limits.clone();
     let places = Arc::clone(&state.inner.connections);
     let certificate = options.certificate.clone();
@@ -92,10 +90,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
     };
     let measures = Arc::clone(&state.inner.measures);
     let requests = Requests::new(&state);
-    let router = router(state.clone())
-        .layer(Extension(Stopping(closing.clone())))
-        .layer(Extension(Draining(stop.clone())));
-    let router = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router(state.clone()));
     let entrance =
         Arc::new(Entrance { router, limits, patience, certificate, requests, state, stop: closing.clone() });
     let connections = TaskTracker::new();
@@ -161,12 +156,15 @@ impl Entrance {
         let stream = Patient::new(stream, Arc::clone(&course), self.patience);
         let body_time = seconds(self.limits.body_seconds);
         let series = Series::new(&self.state);
+        // Here and not as a layer, which each route would box its requests for.
+        let body_limit = DefaultBodyLimit::max(self.state.inner.options.body_limit());
         let service = service_fn(move |request: Request<Incoming>| {
             course.begin();
             let begun = (request.method(), request.uri(), request.headers());
             let begun = self.requests.begin(near.address, &series, begun);
             let mut request = request.map(|body| Upload::new(body, body_time));
             request.extensions_mut().insert(near);
+            body_limit.apply(&mut request);
             let answering = self.router.call(request).instrument(begun.span());
             let course = Arc::clone(&course);
             async move {

@@ -2,7 +2,7 @@
 //! extractors of `auth`, which check the scope first.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use callboard_domain::clock::{Clock, Timestamp};
@@ -11,6 +11,7 @@ use callboard_domain::store::{Result, Store};
 use callboard_engine::Engine;
 use parking_lot::Mutex;
 use rand::Rng;
+use tokio_util::sync::CancellationToken;
 
 use super::admin::AdminToken;
 use super::connections::Connections;
@@ -50,6 +51,11 @@ pub(crate) struct Inner {
     pub(super) connections: Arc<Connections>,
     /// When the process has started.
     pub(crate) started_at: Timestamp,
+    /// Cancelled when the program is asked to stop, from where on others should get
+    /// its requests; set once it serves.
+    pub(super) stopping: OnceLock<CancellationToken>,
+    /// Tells answers that would go on for ever that they end.
+    pub(crate) closing: CancellationToken,
 }
 
 /// Who has failed to show who they are.
@@ -153,6 +159,8 @@ impl State {
         let measures = Arc::clone(&options.measures);
         let inner = Inner {
             started_at: clock.now(),
+            stopping: OnceLock::new(),
+            closing: CancellationToken::new(),
             rng: Mutex::new(rng),
             store,
             engine,

@@ -25,7 +25,6 @@ use crate::api::State;
 use crate::api::auth::{Granted, ReadWebhooks};
 use crate::api::frames::{SIGN_OF_LIFE, answer};
 use crate::api::problem::Problem;
-use crate::api::serve::Stopping;
 
 mod watched;
 
@@ -61,7 +60,6 @@ pub(super) fn address(base: &str, parameters: &[(&str, &str)]) -> String {
 /// `/dashboard/t/{tenant}/live`.
 async fn listen(
     Entered { visit, access }: Entered<ReadWebhooks>,
-    Extension(Stopping(stop)): Extension<Stopping>,
     Extension(Places(places)): Extension<Places>,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -75,12 +73,13 @@ async fn listen(
     let first = watched.look(&visit, &access).await?;
     let (frames, body) = mpsc::channel(1);
     let lifetime = access.token_lifetime();
+    let closing = access.closing();
     tokio::spawn(async move {
         let _place = place;
         tokio::select! {
             () = feed(watched, first, (&visit, &access), &frames) => {}
             () = frames.closed() => {}
-            () = stop.cancelled() => {}
+            () = closing.cancelled() => {}
             () = tokio::time::sleep(lifetime) => {}
         }
     });

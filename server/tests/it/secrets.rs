@@ -24,8 +24,7 @@ fn both_secrets_sign_while_a_rotation_overlaps() {
     let house = Harness::at_rest();
     let operator = house.operator();
     let receiver = house.receiver();
-    let made =
-        operator.post("/v1/webhooks", &json!({"url": receiver.url("/"), "events": ["ticket.*"]}));
+    let made = operator.post("/v1/webhooks", &json!({"url": receiver.url("/"), "events": ["ticket.*"]}));
     assert_eq!(made.header("cache-control"), "no-store");
     let webhook = made.is(201);
     let path = format!("/v1/webhooks/{}/secret", text(&webhook["id"]));

@@ -1,9 +1,7 @@
 //! What the OpenAPI document says beside the routes.
 
-use axum::Extension;
 use axum::http::header;
 use axum::response::IntoResponse;
-use bytes::Bytes;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::security::{
     ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
@@ -11,17 +9,15 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{ContentBuilder, OpenApi as Whole, PathItem, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-/// The finished document, as JSON.
-#[derive(Clone)]
-pub struct Document(pub Bytes);
+use crate::api::document;
 
 /// Show the OpenAPI document. Needs no token.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "show_openapi", tag = "about", security(()),
     responses((status = 200, description = "This document", body = Object))
 )]
-pub(in crate::api) async fn show(Extension(document): Extension<Document>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], document.0)
+pub(in crate::api) async fn show() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document())
 }
 
 /// What the document starts from; the routes are added to it.

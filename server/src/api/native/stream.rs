@@ -3,7 +3,6 @@
 
 use std::pin::pin;
 
-use axum::Extension;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
@@ -21,7 +20,6 @@ use crate::api::frames::{SIGN_OF_LIFE, answer};
 use crate::api::page;
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{NO_TIME, Parameters};
-use crate::api::serve::Stopping;
 use crate::api::webhooks::find;
 
 /// How long a client should wait before it connects again, in milliseconds.
@@ -88,7 +86,6 @@ pub struct StreamQuery {
 )]
 pub(in crate::api) async fn listen(
     access: Granted<ReadEvents>,
-    Extension(Stopping(stop)): Extension<Stopping>,
     headers: HeaderMap,
     Parameters(query): Parameters<StreamQuery>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -107,11 +104,12 @@ pub(in crate::api) async fn listen(
     let stream = access.engine().stream(access.tenant.key, listening, from).await?;
     let (frames, body) = mpsc::channel(1);
     let lifetime = access.token_lifetime();
+    let closing = access.closing();
     tokio::spawn(async move {
         tokio::select! {
             () = feed(stream, &frames) => {}
             () = frames.closed() => {}
-            () = stop.cancelled() => {}
+            () = closing.cancelled() => {}
             () = access.until_revoked() => {}
             () = tokio::time::sleep(lifetime) => {}
         }

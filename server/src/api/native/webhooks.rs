@@ -160,7 +160,8 @@ pub(in crate::api) async fn edit(
         let detail = "somebody else edited the webhook since; read it again";
         return Err(Problem::new(StatusCode::PRECONDITION_FAILED, detail));
     }
-    let (settings, enabled) = read_settings(body.single()?, Some(&webhook.settings)).map_err(Problem::faults)?;
+    let (settings, enabled) =
+        read_settings(body.single()?, Some(&webhook.settings)).map_err(Problem::faults)?;
     let webhook = webhooks::edit(&access, &webhook, settings, enabled).await?;
     Ok(([(header::ETAG, etag(&webhook))], Json(WebhookView::new(&webhook, access.retry_base()))))
 }
