@@ -29,6 +29,7 @@ mod keys;
 mod list;
 mod listen;
 mod login;
+mod migrate;
 mod migrate_data;
 mod profile;
 mod progress;
@@ -118,6 +119,11 @@ enum Command {
     /// when it is on disk. The exit code is 0 then; when it is 1, there is no copy,
     /// and what was there before is as it was. PostgreSQL has its own tool, `pg_dump`.
     Backup(backup::Arguments),
+    /// Bring a database up to date, or make it, without serving it.
+    ///
+    /// The server does so whenever it starts. Alone it tells beforehand whether that
+    /// goes well, and how long it takes. On SQLite no server may use the file.
+    Migrate(migrate::Arguments),
     /// Move a database of SQLite into an empty one of PostgreSQL.
     ///
     /// No server may use either. The source stays as it is. A run that ended early
@@ -203,6 +209,7 @@ pub fn run() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::MigrateData(arguments) => migrate_data::run(&arguments),
         Command::Client(command) => client::run(&command),
         Command::Tenant(command) => tenant::run(&command),

@@ -75,6 +75,27 @@ fn unwatched() -> Arc<StoreMeasures> {
     Arc::new(StoreMeasures::new(Arc::new(SystemClock::new())))
 }
 
+/// Which version of the schema a database has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schema {
+    /// Its version; `None` when nothing is in it yet, or there is no such file.
+    pub found: Option<i64>,
+    /// The newest version that this program knows, which opening brings it to.
+    pub newest: i64,
+}
+
+/// The version of the schema in the database that `url` names, of which nothing is
+/// changed. A server may be using it.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn schema(url: &str) -> Result<Schema, OpenError> {
+    match Kind::of(url)? {
+        Kind::Sqlite(path) => sqlite::schema(path),
+        Kind::Postgres => postgres::schema(url).await,
+    }
+}
+
 /// Judges the form of a URL, and touches nothing.
 ///
 /// # Errors

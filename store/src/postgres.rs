@@ -66,8 +66,8 @@ use self::partitions::Room;
 use self::retention::Upkeep;
 use self::signals::{Ears, Signals};
 pub(crate) use self::target::{Found, Target};
-use crate::OpenError;
 use crate::sealing::{KeyRing, Keys};
+use crate::{OpenError, Schema};
 
 /// How the database is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,24 @@ impl std::fmt::Debug for PostgresStore {
 /// [`OpenError::PostgresUrl`].
 pub fn check_url(url: &str) -> Result<(), OpenError> {
     open::target(url, None).map(|_| ())
+}
+
+/// The version of the schema in the database that `url` names, of which nothing is
+/// changed.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn schema(url: &str) -> Result<Schema, OpenError> {
+    let options = Options::default();
+    let address = open::target(url, None)?;
+    let look = async {
+        let pool = open::pool(&address, &options, open::Process::default())?;
+        let conn = pool.get().await.map_err(Failure::from)?;
+        migrations::version(&conn).await
+    };
+    let found = look.await.map_err(|error| address.name(error))?;
+    let newest = migrations::MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    Ok(Schema { found, newest })
 }
 
 /// Opens the database that `url` names, and brings its schema up to date. Secrets in

@@ -71,8 +71,8 @@ use self::readers::Readers;
 pub(crate) use self::source::Source;
 use self::unwritten::Unwritten;
 use self::writer::{DatabaseFile, Writer};
-use crate::OpenError;
 use crate::sealing::{KeyRing, Keys};
+use crate::{OpenError, Schema};
 
 /// How the database is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,19 @@ impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
     }
+}
+
+/// The version of the schema at `path`, of which nothing is changed.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn schema(path: &Path) -> Result<Schema, OpenError> {
+    let newest = migrations::newest();
+    if !path.exists() {
+        return Ok(Schema { found: None, newest });
+    }
+    let found = migrations::version(&open::looker(path)?)?;
+    Ok(Schema { found, newest })
 }
 
 /// Opens the database at `path`, makes it if it does not exist, and brings its

@@ -16,6 +16,7 @@ mod completions;
 mod groups;
 mod health;
 mod listen;
+mod migrate;
 mod profiles;
 mod replay;
 mod stop;
@@ -74,6 +75,7 @@ async fn it_says_what_it_is_and_what_it_can_do() {
         "completions",
         "man",
         "backup",
+        "migrate",
         "migrate-data",
         "client",
         "tenant",

@@ -76,6 +76,21 @@ async fn try_to_run(
     Ok(conn.batch_execute("COMMIT").await?)
 }
 
+/// The version that a database has; `None` when nothing is in it. Nothing is changed.
+pub(super) async fn version(conn: &Connection) -> Result<Option<i64>, OpenError> {
+    let tables = "SELECT to_regclass('migrations') IS NOT NULL, EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p'))";
+    let row = conn.query_one(tables, &[]).await.map_err(|error| refused(&error))?;
+    match (row.get(0), row.get(1)) {
+        (false, false) => Ok(None),
+        (false, true) => Err(OpenError::Foreign),
+        (true, _) => {
+            let row = conn.query_one("SELECT max(version) FROM migrations", &[]).await;
+            Ok(row.map_err(|_| OpenError::Foreign)?.get(0))
+        }
+    }
+}
+
 /// The versions that are applied, with their checksums.
 async fn applied(conn: &Connection) -> Result<Vec<(i64, Vec<u8>)>, OpenError> {
     let tables = "SELECT count(*) FILTER (WHERE relname = 'migrations'), count(*) FROM pg_class

@@ -26,7 +26,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let applied = applied(&transaction)?;
-    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let newest = newest();
     if let Some((found, _)) = applied.iter().find(|(version, _)| *version > newest) {
         return Err(OpenError::NewerSchema { found: *found, known: newest });
     }
@@ -44,6 +44,21 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     Ok(transaction.commit()?)
 }
 
+/// The newest version that this program knows.
+pub(super) fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, _)| *version)
+}
+
+/// The version that a database has; `None` when nothing is in it.
+pub(super) fn version(conn: &Connection) -> Result<Option<i64>, OpenError> {
+    let tables = "SELECT count(*), count(*) FILTER (WHERE name = 'migrations') FROM sqlite_schema";
+    match conn.query_row(tables, [], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        (0_i64, _) => Ok(None),
+        (_, 0_i64) => Err(OpenError::Foreign),
+        _ => Ok(conn.query_row("SELECT max(version) FROM migrations", [], |row| row.get(0))?),
+    }
+}
+
 /// Refuses a database that another version would have to change first.
 pub(super) fn judge(conn: &Connection) -> Result<(), TransferError> {
     let known = "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'";
@@ -51,7 +66,7 @@ pub(super) fn judge(conn: &Connection) -> Result<(), TransferError> {
         return Err(OpenError::Foreign.into());
     }
     let applied = applied(conn)?;
-    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let newest = newest();
     let found = applied.last().map_or(0, |(version, _)| *version);
     if found > newest {
         return Err(OpenError::NewerSchema { found, known: newest }.into());
@@ -99,7 +114,12 @@ mod tests {
 
     #[test]
     fn a_database_of_the_first_version_is_brought_up_to_date() {
-        let mut conn = Connection::open_in_memory().expect("a database");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("callboard.db");
+        let schema = || crate::sqlite::schema(&path).expect("a schema").found;
+        assert_eq!(schema(), None, "there is no file");
+        let mut conn = Connection::open(&path).expect("a database");
+        assert_eq!(schema(), None, "nothing is in it");
         applied(&conn).expect("the table of versions");
         let (version, statements) = MIGRATIONS[0];
         conn.execute_batch(statements).expect("the first schema");
@@ -116,7 +136,9 @@ mod tests {
                  (2, 7, 10, 20, 30, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 50);",
         )
         .expect("rows of the first version");
+        assert_eq!(schema(), Some(1));
         migrate(&mut conn).expect("the newest schema");
+        assert_eq!(schema(), Some(newest()));
         let webhook = "SELECT dialect, nonce FROM webhooks LIMIT 1";
         let webhook = conn.query_row(webhook, [], |row| Ok((row.get(0)?, row.get(1)?)));
         assert_eq!(webhook.expect("a row"), ("native".to_owned(), None::<String>));

@@ -84,6 +84,13 @@ pub(super) fn writer(path: &Path, max_bytes: Option<u64>) -> rusqlite::Result<Co
     Ok(conn)
 }
 
+/// A connection that looks at a file that it never changes.
+pub(super) fn looker(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.busy_timeout(BUSY)?;
+    Ok(conn)
+}
+
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = connect(path, 2 * 1024)?;
