@@ -243,8 +243,17 @@ def traced(stage):
     assert headers["tracestate"] == "shop=order-9919", headers
 
 
+def follow_an_event(stage):
+    """An event that is tried twice, on a server that tells of each step."""
+    stage.serve(CALLBOARD_LOG_FILTER="info,callboard::event=debug,callboard::delivery=debug")
+    stage.webhook("/away", events=["acme.followed"], retry={"schedule_seconds": [0.1]})
+    stage.publish("acme.followed", id="order-9917-refund")
+    stage.server.printed("given up event=order-9917-refund")
+
+
 # Both by a page and a text of the block.
 JUST_BEFORE = {
+    ("docs/operating.md", "callboard::event: recorded"): follow_an_event,
     ("docs/operating.md", "callboard migrate-data"): lambda stage: stage.server.end(),
 }
 AFTER = {

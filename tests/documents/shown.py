@@ -16,6 +16,8 @@ VOLATILE = [
     (r"(?<=[A-Za-z0-9]):\d{4,5}\b", ":PORT"),
     (r"\b\d+ ms\b", "N ms"),
     (r"\b1[0-9]{9}\b", "SECONDS"),
+    (r"\b[0-9a-f]{16}-\d+\b", "REQUEST"),
+    (r"\bduration_us=\d+", "duration_us=N"),
     (r"\bA{6}[A-Za-z0-9_-]{5}\b", "CURSOR"),
     (r"https?://[A-Za-z0-9.:-]+(?=/|\b)", "SITE"),
     (r"\b\d+\.\d+\.\d+\.\d+\b", "ADDRESS"),

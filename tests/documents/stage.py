@@ -43,7 +43,7 @@ class Receiver(http.server.ThreadingHTTPServer):
     """Takes deliveries, and answers as the path says."""
 
     daemon_threads = True
-    STATUSES = {"/gone": 410, "/busy": 429, "/broken": 500, "/missing": 404}
+    STATUSES = {"/gone": 410, "/busy": 429, "/broken": 500, "/away": 503, "/missing": 404}
 
     def __init__(self):
         self.got, self.refused = [], set()
