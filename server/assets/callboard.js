@@ -150,7 +150,7 @@ function keys() {
   document.addEventListener("keydown", event => {
     const at = event.target;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (at.closest("input, textarea, select, [contenteditable], dialog")) return;
+    if (at.closest("input, textarea, select, [contenteditable], dialog[open]")) return;
     if (performance.now() - wasG < 1500 && places[event.key]) {
       const a = link(places[event.key]);
       wasG = 0;
