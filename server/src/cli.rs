@@ -121,8 +121,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Bring a database up to date, or make it, without serving it.
     ///
-    /// The server does so whenever it starts. Alone it tells beforehand whether that
-    /// goes well, and how long it takes. On SQLite no server may use the file.
+    /// The server does so whenever it starts. Alone it can be tried on a copy, to see
+    /// whether it goes well and how long it takes. On SQLite no server may use the file.
     Migrate(migrate::Arguments),
     /// Move a database of SQLite into an empty one of PostgreSQL.
     ///
