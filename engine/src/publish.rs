@@ -51,16 +51,24 @@ struct Place {
 }
 
 impl Planned {
+    /// Holds nothing in any lane yet.
     fn new(engine: &Engine, event: Event, targets: &[Arc<Target>]) -> Self {
-        let place = |target: &Arc<Target>| {
-            let lane = engine.lanes.get_or_make(target);
-            // Where several processes send, one of them claims all that has a pace.
-            let paced = engine.store.is_shared() && target.webhook.settings.rate_per_second.is_some();
-            let reserved = !paced && lane.reserve(event.body.len());
-            Place { lane, reserved, order: target.webhook.settings.order(&event.event_type) }
+        let place = |target: &Arc<Target>| Place {
+            lane: engine.lanes.get_or_make(target),
+            reserved: false,
+            order: target.webhook.settings.order(&event.event_type),
         };
         let places = targets.iter().map(place).collect();
         Self { event: Arc::new(event), places }
+    }
+
+    /// Holds a place in each lane that has one.
+    fn reserve(&mut self, engine: &Engine) {
+        for place in &mut self.places {
+            // Where several processes send, one of them claims all that has a pace.
+            let paced = engine.store.is_shared() && place.lane.is_paced();
+            place.reserved = !paced && place.lane.reserve(self.event.body.len());
+        }
     }
 
     fn to_record(&self) -> NewEvent {
@@ -160,11 +168,11 @@ fn log(tenant: TenantKey, published: &Published) {
 /// Lets a single event wait until the lanes of its webhooks have room, as far as they
 /// will have some soon. Whoever publishes faster than can be sent is slowed down to
 /// that pace, instead of having all of it stored, claimed and read again.
-async fn wait_for_room(engine: &Engine, targets: &[Vec<Arc<Target>>]) {
-    let [targets] = targets else { return };
+async fn wait_for_room(engine: &Engine, planned: &[Planned]) {
+    let [planned] = planned else { return };
     let waiting = async {
-        for lane in targets.iter().filter_map(|target| engine.lanes.get(target.key())) {
-            lane.room(&*engine.clock, PATIENCE).await;
+        for place in &planned.places {
+            place.lane.room(&*engine.clock, PATIENCE).await;
         }
     };
     // What can't be had in time waits in the store.
@@ -213,12 +221,15 @@ async fn record_planned(
     targets: Vec<Vec<Arc<Target>>>,
     (audited, trace): (Option<(By, Change)>, Option<TraceContext>),
 ) -> Result<Vec<Published>, RecordError> {
-    wait_for_room(&engine, &targets).await;
-    let planned: Vec<Planned> = events
+    let mut planned: Vec<Planned> = events
         .into_iter()
         .zip(targets)
         .map(|(event, targets)| Planned::new(&engine, event, &targets))
         .collect();
+    wait_for_room(&engine, &planned).await;
+    for planned in &mut planned {
+        planned.reserve(&engine);
+    }
     let now = engine.clock.now();
     let span = trace.as_ref().and_then(|trace| engine.begin_span(Some(trace)));
     let recorded = if let (Some(audited), [one]) = (audited, &*planned) {
