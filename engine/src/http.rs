@@ -12,8 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard_domain::clock::Clock;
 use callboard_domain::delivery::{Cause, Timings};
-use http::{HeaderMap, Request};
-use http_body_util::Full;
+use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
@@ -21,12 +20,14 @@ mod answer;
 mod dial;
 mod endpoint;
 mod explain;
+mod framing;
 mod identity;
 mod link;
 mod network;
 mod pool;
 mod progress;
 mod proxy;
+mod request;
 mod resolve;
 mod tls;
 mod trial;
@@ -48,6 +49,7 @@ use dial::Dialler;
 use link::{Failure, Link};
 use pool::{Limits, Pool};
 use progress::Progress;
+use request::Request;
 
 /// What can be set.
 #[derive(Clone)]
@@ -167,7 +169,7 @@ impl Client {
     ) -> Exchange {
         let mut progress = Progress::new(&*self.inner.clock);
         let request = endpoint.request(headers, body);
-        let ended = timeout(deadline, self.inner.run(endpoint, request, &mut progress)).await;
+        let ended = timeout(deadline, self.inner.run(endpoint, &request, &mut progress)).await;
         let result = ended.unwrap_or_else(|_| Err(explain::timed_out(endpoint, deadline, &progress)));
         progress.enter(progress.stage);
         Exchange { result, timings: progress.timings, peer: progress.peer, reused: progress.reused }
@@ -203,7 +205,7 @@ impl Inner {
     async fn run(
         &self,
         endpoint: &Endpoint,
-        mut request: Request<Full<Bytes>>,
+        request: &Request,
         progress: &mut Progress<'_>,
     ) -> Result<Answer, Fault> {
         if let Some(mut link) = self.checkout(endpoint) {
@@ -211,9 +213,8 @@ impl Inner {
             match link.exchange(endpoint, request, progress).await {
                 Ok(answer) => return Ok(self.checkin(endpoint, link, answer)),
                 Err(Failure::Sent(fault)) => return Err(fault),
-                Err(Failure::Unsent(unsent, _)) => request = *unsent,
+                Err(Failure::Unsent(_)) => progress.reused = false,
             }
-            progress.reused = false;
         }
         let (link, answer) = self.anew(endpoint, request, progress).await?;
         Ok(self.checkin(endpoint, link, answer))
@@ -223,7 +224,7 @@ impl Inner {
     async fn anew(
         &self,
         endpoint: &Endpoint,
-        request: Request<Full<Bytes>>,
+        request: &Request,
         progress: &mut Progress<'_>,
     ) -> Result<(Box<Link>, Answer), Fault> {
         // Rare beside the exchange by one that is kept, and its state is large:
@@ -235,7 +236,7 @@ impl Inner {
         };
         match link.exchange(endpoint, request, progress).await {
             Ok(answer) => Ok((link, answer)),
-            Err(Failure::Sent(fault) | Failure::Unsent(_, fault)) => Err(fault),
+            Err(Failure::Sent(fault) | Failure::Unsent(fault)) => Err(fault),
         }
     }
 
@@ -251,8 +252,8 @@ impl Inner {
     }
 
     /// Keeps the connection, if the answer was read to its end and nothing but it.
-    fn checkin(&self, endpoint: &Endpoint, mut link: Box<Link>, answer: Answer) -> Answer {
-        if !answer.cut && link.may_rest() {
+    fn checkin(&self, endpoint: &Endpoint, link: Box<Link>, answer: Answer) -> Answer {
+        if link.may_rest() {
             self.pool.put(endpoint, link, self.clock.elapsed());
         }
         answer

@@ -5,7 +5,7 @@ use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Cause, StoredEvent};
 use callboard_domain::id::{DeliveryKey, TenantId};
 use callboard_domain::webhook::{MASK, Webhook};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use crate::Engine;
 use crate::attempt::{Prepared, WEBHOOK_SIGNATURE, prepare};
@@ -52,11 +52,7 @@ impl Engine {
         let target = Target::new(webhook, tenant, &self.options.public_url, at);
         let Prepared { endpoint, headers, body } = prepare(&target, event, delivery, at)?;
         let request = endpoint.request(headers, body.clone());
-        let mut headers: Vec<(String, String)> = request.headers().iter().filter_map(shown).collect();
-        if !request.headers().contains_key(CONTENT_LENGTH) {
-            // Written by the connection, behind the others.
-            headers.push((CONTENT_LENGTH.as_str().to_owned(), body.len().to_string()));
-        }
+        let headers = request.headers().iter().filter_map(shown).collect();
         Ok(Preview { method: METHOD, url: endpoint.url(), headers, body })
     }
 }

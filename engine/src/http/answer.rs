@@ -1,12 +1,9 @@
 //! What a receiver answered, and how much of it is kept.
 
-use std::error::Error;
-use std::io;
+use bytes::{Buf as _, Bytes, BytesMut};
+use httparse::Header;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use super::framing::{self, Framing, Head, Malformed};
 
 /// Most bytes of a body that are read.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -16,9 +13,6 @@ const KEPT_HEADERS: usize = 32;
 
 /// Most bytes of headers that are kept, names included.
 const KEPT_HEADER_BYTES: usize = 4 * 1024;
-
-/// Most bytes of headers that are put up with.
-const HEADER_LIMIT: usize = 64 * 1024;
 
 /// Longest `Retry-After` worth reading; a date takes 29 bytes.
 const RETRY_AFTER_LIMIT: usize = 64;
@@ -40,74 +34,92 @@ pub struct Answer {
     pub retry_after: Option<String>,
 }
 
-pub(super) fn headers_too_large(headers: &HeaderMap) -> bool {
-    headers.iter().map(|(name, value)| size(name, value)).sum::<usize>() > HEADER_LIMIT
+/// Reads one answer as its bytes come.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    answer: Answer,
+    /// How the body ends, once the head is complete.
+    framing: Option<Framing>,
+    body: BytesMut,
+    /// Whether the receiver keeps the connection.
+    persists: bool,
 }
 
-/// Bytes of a header on the wire, but for its colon and line end.
-fn size(name: &HeaderName, value: &HeaderValue) -> usize {
-    name.as_str().len() + value.len()
-}
-
-/// Reads the answer; `so_far` counts the body's bytes as they come.
-pub(super) async fn read(response: Response<Incoming>, so_far: &mut usize) -> Result<Answer, hyper::Error> {
-    let (head, mut incoming) = response.into_parts();
-    let ends_with_connection = !head.headers.contains_key(header::CONTENT_LENGTH)
-        && !head.headers.contains_key(header::TRANSFER_ENCODING);
-    let mut body = BytesMut::new();
-    let mut cut = false;
-    while let Some(frame) = incoming.frame().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            // Where only the connection's end marks the body's end, many TLS
-            // servers leave without the farewell that TLS asks for.
-            Err(error) if ends_with_connection && is_unexpected_end(&error) => break,
-            Err(error) => return Err(error),
-        };
-        let Some(data) = frame.data_ref() else { continue };
-        let room = BODY_LIMIT - body.len();
-        // Copied, because a slice would keep hyper's whole buffer alive.
-        body.extend_from_slice(data.get(..room).unwrap_or(data));
-        *so_far = body.len();
-        if data.len() > room {
-            cut = true;
-            break;
+impl Reader {
+    /// Reads on, and takes what it has read off `bytes`; true when the answer is complete,
+    /// or as much of it as is kept.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn read(&mut self, bytes: &mut BytesMut) -> Result<bool, Malformed> {
+        while self.framing.is_none() {
+            let Some((length, ())) = framing::read_head(bytes, |head| self.take(head))? else {
+                return Ok(false);
+            };
+            bytes.advance(length);
         }
+        let Some(framing) = &mut self.framing else { return Ok(false) };
+        let ended = framing.take(bytes, &mut self.body, BODY_LIMIT)?;
+        // What is left of a body that has not ended is more than is kept.
+        self.answer.cut = !ended && !bytes.is_empty();
+        Ok(ended || self.answer.cut)
     }
-    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Ok(Answer {
-        status: head.status.as_u16(),
-        retry_after: retry_after.filter(|text| text.len() <= RETRY_AFTER_LIMIT).map(str::to_owned),
-        headers: kept(&head.headers),
-        body: body.freeze(),
-        cut,
-    })
+
+    fn take(&mut self, head: Head<'_>) {
+        // Others follow one that only says that the answer will come.
+        if head.status < 200 && head.status != 101 {
+            return;
+        }
+        self.answer.status = head.status;
+        self.answer.headers = kept(head.headers);
+        let retry_after = framing::values(head.headers, "retry-after").next();
+        let retry_after = retry_after.filter(|value| value.len() <= RETRY_AFTER_LIMIT);
+        self.answer.retry_after = retry_after.and_then(plain_text).map(str::to_owned);
+        self.framing = Some(head.framing);
+        self.persists = head.persists;
+    }
+
+    /// The status, once the head is complete.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.framing.is_some().then_some(self.answer.status)
+    }
+
+    /// Bytes of the body so far.
+    pub(super) fn body(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether only the connection's end marks the answer's end.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.framing == Some(Framing::UntilClose)
+    }
+
+    /// The answer, and whether the connection may be used again after it.
+    pub(super) fn finish(self) -> (Answer, bool) {
+        let persists = self.persists && !self.answer.cut;
+        (Answer { body: self.body.freeze(), ..self.answer }, persists)
+    }
 }
 
-fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+/// A value in which nothing but visible characters, spaces and tabs stand.
+fn plain_text(value: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+    std::str::from_utf8(value).ok().filter(|_| value.iter().all(is_plain))
+}
+
+fn kept(headers: &[Header<'_>]) -> Vec<(String, String)> {
     let mut kept = Vec::with_capacity(headers.len().min(KEPT_HEADERS));
     let mut room = KEPT_HEADER_BYTES;
-    for (name, value) in headers {
+    for header in headers {
         // Measured as it is kept: a replacement character is longer than what it stands for.
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let size = name.as_str().len() + text.len();
+        let text = String::from_utf8_lossy(header.value);
+        let size = header.name.len() + text.len();
         if kept.len() < KEPT_HEADERS && size <= room {
             room -= size;
-            kept.push((name.as_str().to_owned(), text.into_owned()));
+            kept.push((header.name.to_ascii_lowercase(), text.into_owned()));
         }
     }
     kept
-}
-
-fn is_unexpected_end(error: &hyper::Error) -> bool {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.kind() == io::ErrorKind::UnexpectedEof;
-        }
-        source = error.source();
-    }
-    false
 }
 
 #[cfg(test)]
@@ -116,11 +128,7 @@ mod tests {
 
     #[test]
     fn replacement_characters_count_too() {
-        let mut headers = HeaderMap::new();
-        for _ in 0..3 {
-            headers.append("x", HeaderValue::from_bytes(&[0x80; 1_000]).unwrap());
-        }
-        let kept = kept(&headers);
+        let kept = kept(&[Header { name: "X", value: &[0x80; 1_000] }; 3]);
         let size: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(size <= KEPT_HEADER_BYTES, "{size} bytes are kept");
         assert_eq!(kept.len(), 1);

@@ -66,8 +66,7 @@ impl Dialler {
         let gauge = Arc::new(Gauge::default());
         let socket = Socket::new(stream, Arc::clone(&gauge));
         let wire = self.secure(endpoint, socket, progress).await?;
-        let link = Link::new(wire, gauge, peer).await;
-        link.map(Box::new).map_err(|error| explain::exchange(endpoint, &error, progress))
+        Ok(Box::new(Link::new(wire, gauge, peer)))
     }
 
     /// The addresses that may be called.

@@ -11,6 +11,8 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription as Alert, CertificateError};
 use url::Host;
 
+use super::framing::Malformed;
+use super::link::Broken;
 use super::progress::{Progress, Stage};
 use super::proxy::{Proxy, Refused};
 use super::resolve::LookupFailure;
@@ -205,30 +207,22 @@ fn days(seconds: u64) -> String {
 }
 
 /// Why an exchange over a standing connection failed.
-pub(super) fn exchange(endpoint: &Endpoint, error: &hyper::Error, progress: &Progress<'_>) -> Fault {
+pub(super) fn exchange(endpoint: &Endpoint, broken: &Broken, progress: &Progress<'_>) -> Fault {
     let who = progress.peer.map_or_else(|| endpoint.authority().to_owned(), |peer| peer.to_string());
-    let gauge = progress.gauge.as_deref();
-    if gauge.is_some_and(super::wire::Gauge::overrun) {
+    let io = match broken {
+        Broken::Malformed(Malformed::HeadTooLarge) => return headers_too_large(),
+        Broken::Malformed(Malformed::NotHttp(why)) => return malformed(why, progress),
+        Broken::Closed => None,
+        Broken::Io(error) => Some(error),
+    };
+    if progress.gauge.as_deref().is_some_and(super::wire::Gauge::overrun) {
         return Fault::new(
             Cause::InvalidAnswer,
             format!("{who} sent more than 256 KiB without ending its answer"),
         );
     }
-    if let Some(error) = inside::<rustls::Error>(error) {
+    if let Some(error) = io.and_then(|io| inside::<rustls::Error>(io)) {
         return Fault::new(Cause::Tls, tls(endpoint, error));
-    }
-    if error.is_parse_too_large() {
-        return headers_too_large();
-    }
-    let io = inside::<io::Error>(error);
-    if error.is_parse()
-        || io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
-    {
-        return malformed(error, progress);
-    }
-    // A receiver that talks first, like a mail server.
-    if progress.status.is_none() && progress.answered() > 0 && !progress.reused && is_unasked(error) {
-        return malformed(error, progress);
     }
     let verb =
         if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionReset) { "reset" } else { "closed" };
@@ -246,22 +240,18 @@ pub(super) fn exchange(endpoint: &Endpoint, error: &hyper::Error, progress: &Pro
     Fault::new(Cause::Reset, format!("the connection was {verb} by {who} {when}"))
 }
 
-pub(super) fn headers_too_large() -> Fault {
+fn headers_too_large() -> Fault {
     let message = "the answer's headers are too large: more than 64 KiB, or more than 100 of them";
     Fault::new(Cause::InvalidAnswer, message.to_owned())
 }
 
-fn malformed(error: &hyper::Error, progress: &Progress<'_>) -> Fault {
+fn malformed(why: &str, progress: &Progress<'_>) -> Fault {
     let opening = progress.gauge.as_ref().map(|gauge| gauge.opening()).unwrap_or_default();
     let message = match progress.status {
-        Some(status) => format!("the answer's body is not HTTP, after status {status}: {}", innermost(error)),
-        None => format!("the answer is not HTTP: it begins with {opening:?} ({})", innermost(error)),
+        Some(status) => format!("the answer's body is not HTTP, after status {status}: {why}"),
+        None => format!("the answer is not HTTP: it begins with {opening:?} ({why})"),
     };
     Fault::new(Cause::InvalidAnswer, message)
-}
-
-fn is_unasked(error: &hyper::Error) -> bool {
-    error.is_canceled() && innermost(error).contains("unexpected message")
 }
 
 /// What a deadline found unfinished.
@@ -329,14 +319,6 @@ fn inside<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'
         };
     }
     None
-}
-
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]

@@ -1,136 +1,184 @@
 //! One connection to a receiver, and one exchange at a time over it.
 //!
-//! hyper's connection future is not spawned: whoever uses the connection
-//! drives it in the same task. That saves two task switches an exchange, lets
-//! an idle connection cost no task, and closes the socket the moment a post is
-//! given up.
+//! HTTP/1.1 is spoken here and not by a library's client, because an exchange is all
+//! that a delivery is: see docs/decisions/0004-own-connection-pool-and-address-guard.md.
 
-use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::buf::Chain;
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
 
-use super::answer::{self, Answer};
+use super::answer::{Answer, Reader};
 use super::explain;
+use super::framing::Malformed;
 use super::progress::{Progress, Stage};
+use super::request::Request;
 use super::wire::{Gauge, Wire};
 use super::{Endpoint, Fault};
 
-/// Most bytes that hyper buffers of an answer. It reads whatever its buffer has
-/// room for, so this is rather where it stops reading than an exact limit.
-const BUFFER_LIMIT: usize = 64 * 1024;
+/// Bytes that are read at a time, at least: more than most answers have.
+const READ: usize = 2 * 1024;
 
-/// Longest answer after which a connection is still kept. hyper's buffer grows
-/// with an answer and never shrinks, and thousands of connections may rest.
-const SLIM_ANSWER: usize = 32 * 1024;
+/// Largest buffer of a connection that is kept: there may be thousands at rest.
+const SLIM: usize = 8 * 1024;
 
-type Driver = Connection<TokioIo<Wire>, Full<Bytes>>;
-
-/// A connection that is ready for one exchange.
+/// A connection.
 pub(super) struct Link {
-    sender: SendRequest<Full<Bytes>>,
-    /// `None` once the connection has ended.
-    driver: Option<Driver>,
+    wire: Wire,
     gauge: Arc<Gauge>,
     peer: SocketAddr,
+    /// What came and was not read yet.
+    unread: BytesMut,
+    /// Whether the last exchange left nothing behind, and the receiver goes on.
+    may_rest: bool,
 }
 
 /// How an exchange failed.
 pub(super) enum Failure {
-    /// Not one byte of the request was sent, and here it is again.
-    Unsent(Box<Request<Full<Bytes>>>, Fault),
+    /// Not one byte of the request was sent.
+    Unsent(Fault),
     /// The receiver may have seen the request.
     Sent(Fault),
 }
 
+/// What ended an exchange before the answer's end.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The connection failed.
+    Io(io::Error),
+    /// The receiver closed the connection.
+    Closed,
+    /// What it sent is no answer.
+    Malformed(Malformed),
+}
+
+/// A request on its way.
+struct Sending {
+    rest: Chain<Bytes, Bytes>,
+    begun: bool,
+    flushed: bool,
+    /// The receiver takes no more of it. It may have answered all the same.
+    refused: bool,
+}
+
+impl Sending {
+    fn new(request: &Request) -> Self {
+        Self { rest: request.head().chain(request.body()), begun: false, flushed: false, refused: false }
+    }
+
+    /// Whether all of it is out.
+    fn is_done(&self) -> bool {
+        self.flushed && !self.rest.has_remaining()
+    }
+
+    /// Sends as much as the connection takes now.
+    fn advance(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.rest.has_remaining() && !self.refused {
+            match poll_write_buf(Pin::new(&mut *wire), cx, &mut self.rest) {
+                Poll::Ready(Ok(0)) => self.refused = true,
+                Poll::Ready(Ok(_)) => self.begun = true,
+                Poll::Ready(Err(error)) if !self.begun => return Err(error),
+                Poll::Ready(Err(_)) => self.refused = true,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if !self.flushed && !self.refused {
+            match Pin::new(wire).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.flushed = true,
+                Poll::Ready(Err(_)) => self.refused = true,
+                Poll::Pending => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Link {
-    pub(super) async fn new(wire: Wire, gauge: Arc<Gauge>, peer: SocketAddr) -> hyper::Result<Self> {
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(BUFFER_LIMIT);
-        let (sender, driver) = builder.handshake(TokioIo::new(wire)).await?;
-        Ok(Self { sender, driver: Some(driver), gauge, peer })
+    pub(super) fn new(wire: Wire, gauge: Arc<Gauge>, peer: SocketAddr) -> Self {
+        Self { wire, gauge, peer, unread: BytesMut::new(), may_rest: false }
     }
 
     /// Whether an idle connection still stands, as far as the kernel knows.
     pub(super) fn is_alive(&mut self) -> bool {
         self.gauge.probe(true);
-        let alive = self.settle();
-        self.gauge.probe(false);
-        alive
-    }
-
-    /// Whether it is worth keeping for another exchange.
-    pub(super) fn may_rest(&mut self) -> bool {
-        self.gauge.read() <= SLIM_ANSWER && self.settle()
-    }
-
-    /// Lets the connection finish what it can without waiting; whether it is
-    /// then ready for another exchange.
-    fn settle(&mut self) -> bool {
-        // Nobody waits for a connection at rest, so there is nobody to wake.
+        // Nobody waits for a connection at rest, so there is nobody to wake. Whatever
+        // comes now answers nothing.
         let mut cx = Context::from_waker(Waker::noop());
-        drive(&mut self.driver, &mut cx);
-        self.driver.is_some() && self.sender.is_ready()
+        let mut one = [0];
+        let polled = Pin::new(&mut self.wire).poll_read(&mut cx, &mut ReadBuf::new(&mut one));
+        self.gauge.probe(false);
+        polled.is_pending()
+    }
+
+    /// Whether it may be kept for another exchange.
+    pub(super) fn may_rest(&self) -> bool {
+        self.may_rest && self.unread.capacity() <= SLIM
     }
 
     /// Sends the request and reads its answer.
     pub(super) async fn exchange(
         &mut self,
         endpoint: &Endpoint,
-        request: Request<Full<Bytes>>,
+        request: &Request,
         progress: &mut Progress<'_>,
     ) -> Result<Answer, Failure> {
+        self.may_rest = false;
         self.gauge.reset();
         progress.peer = Some(self.peer);
         progress.gauge = Some(Arc::clone(&self.gauge));
         progress.enter(Stage::Exchange);
-        let sent = self.sender.try_send_request(request);
-        let response = match along(&mut self.driver, sent).await {
-            Ok(response) => response,
-            Err(mut error) => {
-                let fault = explain::exchange(endpoint, error.error(), progress);
-                return Err(match error.take_message() {
-                    Some(request) => Failure::Unsent(Box::new(request), fault),
-                    None => Failure::Sent(fault),
-                });
-            }
-        };
-        if answer::headers_too_large(response.headers()) {
-            return Err(Failure::Sent(explain::headers_too_large()));
+        let (mut sending, mut reader) = (Sending::new(request), Reader::default());
+        let ended = std::future::poll_fn(|cx| self.advance(cx, &mut sending, &mut reader, progress)).await;
+        if let Err(broken) = ended {
+            let fault = explain::exchange(endpoint, &broken, progress);
+            return Err(if sending.begun { Failure::Sent(fault) } else { Failure::Unsent(fault) });
         }
-        progress.status = Some(response.status().as_u16());
-        let read = answer::read(response, &mut progress.body);
-        let read = along(&mut self.driver, read).await;
-        read.map_err(|error| Failure::Sent(explain::exchange(endpoint, &error, progress)))
+        let (answer, persists) = reader.finish();
+        // An answer that came early leaves a request that is half sent; one with more
+        // behind it would be taken for the next one's.
+        self.may_rest = persists && sending.is_done() && self.unread.is_empty();
+        Ok(answer)
     }
-}
 
-/// Waits for `future` while driving the connection that it depends on.
-async fn along<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(output);
+    /// Goes on until the answer is complete. A receiver may answer before it has read
+    /// the request, or without ever reading it.
+    fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending,
+        reader: &mut Reader,
+        progress: &mut Progress<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        if let Err(error) = sending.advance(&mut self.wire, cx) {
+            return Poll::Ready(Err(Broken::Io(error)));
         }
-        drive(driver, cx);
-        future.as_mut().poll(cx)
-    })
-    .await
-}
-
-fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
-    if let Some(running) = driver
-        && Pin::new(running).poll(cx).is_ready()
-    {
-        // What the end means reaches the exchange through its own future, for
-        // which the connection has to be gone.
-        *driver = None;
+        loop {
+            self.unread.reserve(READ);
+            let received = ready!(poll_read_buf(Pin::new(&mut self.wire), cx, &mut self.unread));
+            let ended = match received {
+                Ok(0) if reader.ends_with_connection() => Ok(true),
+                Ok(0) => Err(Broken::Closed),
+                Ok(_) => reader.read(&mut self.unread).map_err(Broken::Malformed),
+                // Many TLS servers leave without the farewell that TLS asks for.
+                Err(error)
+                    if error.kind() == io::ErrorKind::UnexpectedEof && reader.ends_with_connection() =>
+                {
+                    Ok(true)
+                }
+                Err(error) => Err(Broken::Io(error)),
+            };
+            (progress.status, progress.body) = (reader.status(), reader.body());
+            match ended {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
+                Err(broken) => return Poll::Ready(Err(broken)),
+            }
+        }
     }
 }

@@ -38,7 +38,7 @@ impl Client {
     ) -> Trial {
         let mut progress = Progress::new(&*self.inner.clock);
         let request = endpoint.request(headers, body);
-        let ended = timeout(deadline, self.inner.anew(endpoint, request, &mut progress)).await;
+        let ended = timeout(deadline, self.inner.anew(endpoint, &request, &mut progress)).await;
         let result = match ended {
             Ok(answered) => answered.map(|(_, answer)| answer),
             Err(_) => Err(explain::timed_out(endpoint, deadline, &progress)),

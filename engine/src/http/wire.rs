@@ -19,8 +19,8 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 /// How much of an answer's start is remembered, to quote it.
 const OPENING: usize = 48;
 
-/// What is known of the bytes of the present exchange. Shared between the wire,
-/// which hyper owns, and the connection's user; nothing here is contended.
+/// What is known of the bytes of the present exchange. Shared between the wire
+/// and the connection's user; nothing here is contended.
 #[derive(Default)]
 pub(super) struct Gauge {
     probe: AtomicBool,
@@ -133,7 +133,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// What hyper reads from and writes to.
+/// What an exchange reads from and writes to.
 pub(super) struct Wire {
     carrier: Carrier,
     gauge: Arc<Gauge>,
