@@ -12,6 +12,7 @@ pub mod file_handles;
 pub mod metrics;
 pub mod receiver;
 mod reference;
+pub mod scheduling;
 pub mod shutdown;
 pub mod source;
 pub mod supervisor;

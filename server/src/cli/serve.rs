@@ -4,13 +4,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, ServerArguments, block_on, clock, note};
 use crate::supervisor::Supervisor;
-use crate::{app, file_handles, shutdown, telemetry};
+use crate::{app, file_handles, scheduling, shutdown, telemetry};
 
 pub(super) fn run(arguments: &ServerArguments) -> Outcome {
     let loaded = arguments.load()?;
     let settings = &loaded.settings;
     telemetry::start(&settings.log)?;
     file_handles::raise();
+    // Before any other thread is started.
+    scheduling::batch();
     let supervisor =
         Supervisor::find(|name| std::env::var_os(name), std::process::id()).unwrap_or_else(|error| {
             tracing::warn!(%error, "the service manager can't be told how the server is");
