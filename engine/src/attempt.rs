@@ -8,10 +8,10 @@ use callboard_domain::delivery::{Attempt, AttemptDetail, Cause, MAX_ATTEMPTS, Ou
 use callboard_domain::id::{DeliveryKey, EventId};
 use callboard_domain::trace::TraceContext;
 use callboard_domain::wire::Message;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
 use rand::Rng;
 
-use crate::http::{Answer, Client, Endpoint, Exchange};
+use crate::http::{Answer, Client, Endpoint, Exchange, Headers};
 use crate::lanes::{Ended, Work};
 use crate::spans;
 use crate::target::Target;
@@ -70,7 +70,7 @@ pub async fn attempt(
     };
     let duration = clock.elapsed().saturating_sub(begun);
     let (verdict, status, cause, detail) = match exchange {
-        Ok(exchange) => judge(exchange, clock.now()),
+        Ok(exchange) => judge(exchange, clock),
         Err((cause, message)) => {
             let detail = AttemptDetail { message, ..AttemptDetail::default() };
             (Verdict::GiveUp, None, Some(cause), detail)
@@ -112,7 +112,7 @@ pub struct Prepared<'a> {
     /// Where it goes.
     pub endpoint: &'a Endpoint,
     /// Its headers, signed.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// Its body.
     pub body: Bytes,
 }
@@ -133,14 +133,10 @@ pub fn prepare<'a>(
         message.map_err(|unrenderable| (Cause::Unrenderable, unrenderable.to_string()))?;
     let mut headers = target.headers.clone();
     for (name, text) in own {
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+        headers.set(HeaderName::from_static(name), text);
     }
     for (name, text) in signature_headers(target, &event.id, at, &body) {
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(name, value);
-        }
+        headers.set(name, text);
     }
     Ok(Prepared { endpoint, headers, body })
 }
@@ -162,7 +158,7 @@ pub(crate) fn signature_headers(
     ]
 }
 
-fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Cause>, AttemptDetail) {
+fn judge(exchange: Exchange, clock: &dyn Clock) -> (Verdict, Option<u16>, Option<Cause>, AttemptDetail) {
     let mut detail = AttemptDetail {
         peer: exchange.peer.map(|peer| peer.to_string()),
         timings: exchange.timings,
@@ -170,7 +166,7 @@ fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Ca
     };
     match exchange.result {
         Ok(answer) => {
-            let verdict = judge_status(&answer, now);
+            let verdict = judge_status(&answer, || clock.now());
             let delivered = verdict == Verdict::Delivered;
             let kept = answer.body.len().min(if delivered { KEPT_OF_SUCCESS } else { usize::MAX });
             detail.answer_body = String::from_utf8_lossy(&answer.body[..kept]).into_owned();
@@ -190,11 +186,11 @@ fn judge(exchange: Exchange, now: Timestamp) -> (Verdict, Option<u16>, Option<Ca
 
 /// Standard Webhooks: only 2xx succeeds, 410 ends the subscription, and a
 /// receiver that is overrun may say how long to leave it alone.
-pub(crate) fn judge_status(answer: &Answer, now: Timestamp) -> Verdict {
+pub(crate) fn judge_status(answer: &Answer, now: impl FnOnce() -> Timestamp) -> Verdict {
     match answer.status {
         200..=299 => Verdict::Delivered,
         410 => Verdict::Gone,
-        429 | 503 => Verdict::Retry(answer.retry_after.as_deref().and_then(|text| retry_after(text, now))),
+        429 | 503 => Verdict::Retry(answer.retry_after.as_deref().and_then(|text| retry_after(text, now()))),
         _ => Verdict::Retry(None),
     }
 }
@@ -250,7 +246,7 @@ mod tests {
     #[test]
     fn statuses_are_judged_by_standard_webhooks() {
         let now = Timestamp::from_second(1_000_000_000).expect("a time");
-        let judge = |status, after| judge_status(&answer(status, after), now);
+        let judge = |status, after| judge_status(&answer(status, after), || now);
         assert_eq!(judge(200, None), Verdict::Delivered);
         assert_eq!(judge(299, None), Verdict::Delivered);
         assert_eq!(judge(301, None), Verdict::Retry(None));
@@ -268,7 +264,7 @@ mod tests {
     #[test]
     fn waiting_times_that_are_none_are_passed_over() {
         let now = Timestamp::from_second(1_000_000_000).expect("a time");
-        let judge = |after| judge_status(&answer(503, Some(after)), now);
+        let judge = |after| judge_status(&answer(503, Some(after)), || now);
         for text in ["soon", "", "-5", "1.5", "99999999999999999999", "0x10", "Sun, 32 Foo 2001 01:46:50 GMT"]
         {
             assert_eq!(judge(text), Verdict::Retry(None), "{text}");

@@ -95,7 +95,7 @@ impl Engine {
         let ping = self.ping_of(&target.webhook, now);
         match prepare(&target, &ping, DeliveryKey(0), now) {
             Ok(Prepared { endpoint, headers, body }) => {
-                let trial = self.client.try_out(endpoint, headers, body, settings.timeout).await;
+                let trial = self.client.try_out(endpoint, &headers, body, settings.timeout).await;
                 Call { client: &self.client, endpoint, trial: &trial, now: self.clock.now() }.steps()
             }
             Err((_, message)) => {
@@ -179,7 +179,7 @@ struct Call<'a> {
 impl Call<'_> {
     fn steps(&self) -> Vec<Step> {
         let ended = match &self.trial.exchange.result {
-            Ok(answer) if judge_status(answer, self.now) == Verdict::Delivered => Ok(()),
+            Ok(answer) if judge_status(answer, || self.now) == Verdict::Delivered => Ok(()),
             Ok(answer) => Err((StepKind::Answer, refused(answer))),
             Err(fault) => Err((self.failed_at(fault), fault.message.clone())),
         };

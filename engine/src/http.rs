@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard_domain::clock::Clock;
 use callboard_domain::delivery::{Cause, Timings};
-use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
@@ -40,6 +39,7 @@ pub use identity::Identity;
 pub use network::{Network, Stream};
 pub(crate) use progress::Stage;
 pub use proxy::Proxy;
+pub use request::Headers;
 pub use resolve::{LookupFailure, Resolve, Resolver};
 pub use tls::read_roots;
 pub(crate) use trial::Trial;
@@ -163,12 +163,12 @@ impl Client {
     pub async fn post(
         &self,
         endpoint: &Endpoint,
-        headers: HeaderMap,
+        headers: impl Into<Headers>,
         body: Bytes,
         deadline: Duration,
     ) -> Exchange {
         let mut progress = Progress::new(&*self.inner.clock);
-        let request = endpoint.request(headers, body);
+        let request = endpoint.request(&headers.into(), body);
         let ended = timeout(deadline, self.inner.run(endpoint, &request, &mut progress)).await;
         let result = ended.unwrap_or_else(|_| Err(explain::timed_out(endpoint, deadline, &progress)));
         progress.enter(progress.stage);

@@ -51,13 +51,12 @@ impl Engine {
         webhook.secrets.retain(|stored| stored.created_at <= at);
         let target = Target::new(webhook, tenant, &self.options.public_url, at);
         let Prepared { endpoint, headers, body } = prepare(&target, event, delivery, at)?;
-        let request = endpoint.request(headers, body.clone());
-        let headers = request.headers().iter().filter_map(shown).collect();
+        let headers = endpoint.lines(&headers, body.len()).iter().filter_map(shown).collect();
         Ok(Preview { method: METHOD, url: endpoint.url(), headers, body })
     }
 }
 
-fn shown((name, value): (&HeaderName, &HeaderValue)) -> Option<(String, String)> {
+fn shown((name, value): &(HeaderName, HeaderValue)) -> Option<(String, String)> {
     if name == WEBHOOK_SIGNATURE && value.is_empty() {
         return None;
     }

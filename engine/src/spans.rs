@@ -7,9 +7,10 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{Attempt, Outcome};
 use callboard_domain::trace::{Span, SpanKind, SpanValue, TraceContext};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
 
 use crate::Engine;
+use crate::http::Headers;
 use crate::lanes::Work;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -79,11 +80,9 @@ impl Engine {
 }
 
 /// Adds a context to the headers of a request.
-pub(crate) fn tell(headers: &mut HeaderMap, context: &TraceContext) {
-    if let Ok(parent) = HeaderValue::try_from(context.parent()) {
-        headers.insert(TRACEPARENT, parent);
-    }
-    if let Some(state) = context.state.as_deref().and_then(|state| HeaderValue::try_from(state).ok()) {
-        headers.insert(TRACESTATE, state);
+pub(crate) fn tell(headers: &mut Headers, context: &TraceContext) {
+    headers.set(TRACEPARENT, context.parent());
+    if let Some(state) = &context.state {
+        headers.set(TRACESTATE, state.clone());
     }
 }

@@ -8,7 +8,7 @@ use callboard_domain::webhook::{Settings, Status, Webhook};
 use callboard_domain::wire::Recipient;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::http::{Endpoint, Identity};
+use crate::http::{Endpoint, Headers, Identity};
 
 /// Everything an attempt needs to know about its webhook.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Target {
     /// Where to post; the text says why it can't be posted to.
     pub endpoint: Result<Endpoint, String>,
     /// The headers that are the same for each delivery.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// What its dialect has to know of it.
     pub recipient: Recipient,
     signatures: Signatures,
@@ -35,7 +35,7 @@ impl Target {
         let ends = webhook.secrets.iter().filter_map(|stored| stored.expires_at).filter(|end| *end > now);
         Self {
             endpoint: endpoint(&webhook.settings),
-            headers: headers(&webhook),
+            headers: headers(&webhook).into(),
             recipient: Recipient::new(&webhook, tenant, public_url),
             signatures: Signatures::new(&valid),
             signatures_end: ends.min(),

@@ -69,7 +69,12 @@ struct Sending {
 
 impl Sending {
     fn new(request: &Request) -> Self {
-        Self { rest: request.head().chain(request.body()), begun: false, flushed: false, refused: false }
+        Self {
+            rest: request.head.clone().chain(request.body.clone()),
+            begun: false,
+            flushed: false,
+            refused: false,
+        }
     }
 
     /// Whether all of it is out.

@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use rustls::ProtocolVersion;
 use tokio::time::timeout;
 
 use super::progress::{Progress, Stage};
-use super::{Client, Endpoint, Exchange, Proxy, explain};
+use super::{Client, Endpoint, Exchange, Headers, Proxy, explain};
 use crate::guard::Refusal;
 
 /// What came of it.
@@ -32,7 +31,7 @@ impl Client {
     pub(crate) async fn try_out(
         &self,
         endpoint: &Endpoint,
-        headers: HeaderMap,
+        headers: &Headers,
         body: Bytes,
         deadline: Duration,
     ) -> Trial {

@@ -15,7 +15,7 @@ use super::sql::{self, Connection, get};
 use crate::rows::attempts::{
     Columns, Ending, Waiting, detail_text, due_again, duration_us, logged, state_after_all, unattempted,
 };
-use crate::rows::counts::{self, Counts};
+use crate::rows::counts::{self, Counted};
 use crate::rows::{cause_text, micros, state, state_code};
 
 /// Attempts that one caller wants written down.
@@ -33,9 +33,6 @@ struct Finished<'a> {
     attempt: &'a Attempt,
     detail: Option<&'a str>,
 }
-
-/// Counts of a batch by webhook and hour.
-pub(super) type Counted = HashMap<(i64, i64), Counts>;
 
 /// The chains of deliveries that wait.
 pub(super) const CHAINS: &str = "SELECT chain FROM pending WHERE delivery = ANY($1) AND chain <> 0";

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::attempts::{self, Counted, Finishing};
+use super::attempts::{self, Finishing};
 use super::claims::{self, Claiming, Releasing};
 use super::events::{self, Recording};
 use super::failure::{Failure, closed};
@@ -30,6 +30,7 @@ use super::signals::Recorded;
 use super::sql::Connection;
 use super::stats;
 use super::transaction::{Runs, Transaction};
+use crate::rows::counts::Counted;
 
 /// Most commands of one transaction, and most that wait.
 const GROUP: usize = 512;
@@ -333,7 +334,7 @@ impl Worker {
             .iter()
             .filter_map(|work| if let Work::Release(one) = work { Some(one) } else { None })
             .collect();
-        let mut counted = Counted::new();
+        let mut counted = Counted::default();
         let mut recorded = if recordings.is_empty() {
             Vec::new()
         } else {

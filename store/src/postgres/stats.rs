@@ -1,7 +1,5 @@
 //! Counts of attempts by webhook and hour, and what is told of them.
 
-use std::collections::HashMap;
-
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::WebhookKey;
 use callboard_domain::stats::{LATENCY_CLASSES, QUEUED_COUNTED, StatsBucket, WebhookStats};
@@ -9,16 +7,12 @@ use tokio_postgres::Row;
 
 use super::failure::Failure;
 use super::sql::{self, Connection, get};
-use crate::rows::counts::{Counts, bucket};
+use crate::rows::counts::{Counted, Counts, bucket};
 use crate::rows::{micros, natural, timestamp};
 
 /// Adds what a batch has counted to its shard. The last thing that a transaction
 /// does: the rows stay locked until it is over.
-pub(super) async fn add(
-    conn: &Connection,
-    shard: i32,
-    counted: &HashMap<(i64, i64), Counts>,
-) -> Result<(), Failure> {
+pub(super) async fn add(conn: &Connection, shard: i32, counted: &Counted) -> Result<(), Failure> {
     if counted.is_empty() {
         return Ok(());
     }

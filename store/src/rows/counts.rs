@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use callboard_domain::delivery::{Attempt, Outcome, State};
 use callboard_domain::stats::{BUCKET_SECONDS, LATENCY_CLASSES, latency_class};
 
+use foldhash::fast::RandomState;
+
 use super::micros;
 
 /// Length of an hour in the unit of the columns.
@@ -31,13 +33,16 @@ impl Counts {
     }
 }
 
+/// Counts by webhook and hour.
+pub(crate) type Counted = HashMap<(i64, i64), Counts, RandomState>;
+
 /// The hour that a time falls into.
 pub(crate) fn bucket(micros: i64) -> i64 {
     micros.div_euclid(BUCKET_MICROS) * BUCKET_MICROS
 }
 
 /// Counts an attempt that led to `state`. What was never sent is no attempt.
-pub(crate) fn count(collected: &mut HashMap<(i64, i64), Counts>, attempt: &Attempt, state: State) {
+pub(crate) fn count(collected: &mut Counted, attempt: &Attempt, state: State) {
     if matches!(attempt.outcome, Outcome::Superseded | Outcome::Cancelled) {
         return;
     }

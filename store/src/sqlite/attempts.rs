@@ -3,7 +3,7 @@
 use callboard_domain::clock::Timestamp;
 use callboard_domain::delivery::{AnswerClass, Attempt, Outcome, State};
 use callboard_domain::id::WebhookKey;
-use rusqlite::{CachedStatement, Connection, Row};
+use rusqlite::{CachedStatement, Connection, Row, ToSql};
 
 use super::failure::Failure;
 use super::ledger::Write;
@@ -58,7 +58,7 @@ pub(super) fn finish(
         };
         if let Some(state) = state {
             counts::count(&mut write.ledger.stats, attempt, state);
-            insert(&mut record, attempt, state, detail.as_deref())?;
+            insert(write.conn, &mut record, attempt, state, detail.as_deref())?;
         }
     }
     Ok(due)
@@ -134,18 +134,34 @@ fn state_after_all(conn: &Connection, attempt: &Attempt) -> Result<Option<State>
     Ok(rows::attempts::state_after_all(attempt, written))
 }
 
-const RECORD: &str = "INSERT OR REPLACE INTO attempts
-        (key, event, webhook, started_at, duration_us, state, status, cause, detail)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+/// An attempt in the words of `$verb`.
+macro_rules! record {
+    ($verb:literal) => {
+        concat!(
+            $verb,
+            " INTO attempts (key, event, webhook, started_at, duration_us, state, status, cause, detail)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        )
+    };
+}
 
-/// Runs [`RECORD`].
+/// Writes an attempt that has no row, as nearly all have none. What may replace a row
+/// makes SQLite keep a copy of each page it touches, to undo this statement alone.
+const RECORD: &str = record!("INSERT OR IGNORE");
+
+/// Writes an attempt over its row.
+const RECORD_AGAIN: &str = record!("INSERT OR REPLACE");
+
+/// Writes an attempt down.
 fn insert(
+    conn: &Connection,
     record: &mut CachedStatement<'_>,
     attempt: &Attempt,
     state: State,
     detail: Option<&str>,
 ) -> Result<(), Failure> {
-    record.execute(rusqlite::params![
+    let cause = attempt.cause.and_then(cause_text);
+    let columns: &[&dyn ToSql] = rusqlite::params![
         attempt_key(attempt.delivery.0, attempt.number),
         attempt.event.0,
         attempt.webhook.0,
@@ -153,9 +169,12 @@ fn insert(
         duration_us(attempt),
         state_code(state),
         attempt.status,
-        attempt.cause.and_then(cause_text),
+        cause,
         detail,
-    ])?;
+    ];
+    if record.execute(columns)? == 0 {
+        conn.prepare_cached(RECORD_AGAIN)?.execute(columns)?;
+    }
     Ok(())
 }
 
@@ -181,7 +200,7 @@ pub(super) fn end_unattempted(
     sql::run(conn, "DELETE FROM pending WHERE delivery = ?1", [waiting.delivery])?;
     let attempt = unattempted(waiting, ending, now);
     let detail = detail_text(&attempt.detail)?;
-    insert(&mut conn.prepare_cached(RECORD)?, &attempt, attempt.outcome.state(), detail.as_deref())
+    insert(conn, &mut conn.prepare_cached(RECORD)?, &attempt, attempt.outcome.state(), detail.as_deref())
 }
 
 /// Reads a delivery's attempts.

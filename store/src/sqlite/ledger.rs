@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::failure::Failure;
 use super::unwritten::Unwritten;
 use super::{sql, stats};
-use crate::rows::counts::Counts;
+use crate::rows::counts::Counted;
 
 /// Numbers that never run backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Ledger {
     /// The numbers.
     pub(super) marks: Marks,
     /// Counts by webhook and hour, until the transaction's end.
-    pub(super) stats: HashMap<(i64, i64), Counts>,
+    pub(super) stats: Counted,
     /// Whose the webhooks are that were counted for, as far as it is remembered.
     pub(super) tenants: HashMap<i64, i64>,
     /// The last webhook whose old counts were deleted.
@@ -67,7 +67,7 @@ impl Ledger {
         }
         Ok(Self {
             marks,
-            stats: HashMap::new(),
+            stats: Counted::default(),
             tenants: HashMap::new(),
             pruned_stats_of: 0,
             looked_at_quantity: Default::default(),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callboard_domain::id::WebhookKey;
+use foldhash::fast::RandomState;
 use rusqlite::{CachedStatement, Connection};
 
 use super::attempts::first_key;
@@ -33,12 +34,15 @@ pub(super) struct Lease {
     pub(super) webhook: WebhookKey,
 }
 
+/// Leases by delivery.
+type Leases = HashMap<i64, Lease, RandomState>;
+
 /// How to undo a change, when its transaction fails.
 #[derive(Debug)]
 enum Change {
     Added(i64),
     Removed(i64, Lease),
-    WrittenAll(HashMap<i64, Lease>),
+    WrittenAll(Leases),
 }
 
 /// How much was recorded behind the mark.
@@ -53,7 +57,7 @@ struct Recorded {
 /// The leases that are not written down.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    leases: HashMap<i64, Lease>,
+    leases: Leases,
     /// What was recorded behind the mark.
     recorded: Recorded,
     recorded_before: Recorded,
