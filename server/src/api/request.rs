@@ -40,7 +40,7 @@ pub(super) struct Series {
 pub(super) struct Request {
     id: HeaderValue,
     method: Method,
-    path: String,
+    uri: Uri,
     began: Duration,
 }
 
@@ -60,7 +60,7 @@ impl Requests {
     ) -> Request {
         let given = headers.get(REQUEST_ID).filter(|id| is_id(id) && self.proxies.trusts(address));
         let id = given.cloned().unwrap_or_else(|| series.next());
-        Request { id, method: method.clone(), path: shown(uri.path()), began: self.clock.elapsed() }
+        Request { id, method: method.clone(), uri: uri.clone(), began: self.clock.elapsed() }
     }
 
     /// It is answered: that is counted, and the answer gets its id.
@@ -68,13 +68,13 @@ impl Requests {
         let took = self.clock.elapsed().saturating_sub(request.began);
         let status = response.status().as_u16();
         self.measures.api.answered(status, took);
-        let Request { id, method, path, .. } = request;
+        let Request { id, method, uri, .. } = request;
         let request_id = id.to_str().unwrap_or_default();
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if status >= 500 {
-            tracing::info!(request_id, %method, path, status, took_us, "a request failed");
+            tracing::info!(request_id, %method, path = shown(uri.path()), status, took_us, "a request failed");
         } else {
-            tracing::debug!(request_id, %method, path, status, took_us, "answered");
+            tracing::debug!(request_id, %method, path = shown(uri.path()), status, took_us, "answered");
         }
         response.headers_mut().insert(REQUEST_ID, id);
     }
