@@ -226,17 +226,28 @@ impl Reason {
 }
 
 /// How long the parts of an attempt took; zero where a part did not happen
-/// (a kept-alive connection needs no lookup and no handshake).
+/// (a kept-alive connection needs no lookup and no handshake). Such are left out where it
+/// is stored: there is one of it an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timings {
     /// Looking up the host name, in microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub dns_us: u64,
     /// Connecting, in microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub connect_us: u64,
     /// The TLS handshake, in microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub tls_us: u64,
     /// From the request's first byte to the end of the answer, in microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub exchange_us: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
+const fn is_zero(micros: &u64) -> bool {
+    *micros == 0
 }
 
 /// What there is to say of an attempt beyond its outcome.
@@ -258,7 +269,7 @@ pub struct AttemptDetail {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer_body: String,
     /// Whether the body was longer than what is kept.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answer_cut: bool,
 }
 

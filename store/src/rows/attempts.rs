@@ -124,3 +124,32 @@ pub(crate) fn unattempted(waiting: &Waiting, ending: Ending<'_>, now: Timestamp)
 pub(crate) fn due_again(due_at: Timestamp) -> i64 {
     micros(due_at).min(super::BEHIND - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use callboard_domain::delivery::Timings;
+
+    use super::*;
+
+    #[test]
+    fn a_detail_is_no_longer_than_what_it_says() {
+        let timings = Timings { exchange_us: 650, ..Timings::default() };
+        let plain =
+            AttemptDetail { peer: Some("192.0.2.1:443".to_owned()), timings, ..AttemptDetail::default() };
+        let answer_body = "late".to_owned();
+        let full = AttemptDetail {
+            message: "answered 500".to_owned(),
+            timings: Timings { dns_us: 1, connect_us: 2, tls_us: 3, exchange_us: 4 },
+            answer_headers: vec![("date".to_owned(), "now".to_owned())],
+            answer_body,
+            answer_cut: true,
+            ..plain.clone()
+        };
+        let text = detail_text(&plain).expect("JSON").expect("a detail");
+        assert_eq!(text, r#"{"peer":"192.0.2.1:443","timings":{"exchange_us":650}}"#);
+        for detail in [plain, full] {
+            let text = detail_text(&detail).expect("JSON").expect("a detail");
+            assert_eq!(serde_json::from_str::<AttemptDetail>(&text).expect("a detail"), detail);
+        }
+    }
+}
