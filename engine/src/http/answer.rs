@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use httparse::Header;
 
-use super::framing::{self, Framing, Head, Malformed};
+use super::framing::{self, Framing, HEAD_LIMIT, Head, Malformed};
 
 /// Most bytes of a body that are read.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -16,6 +16,9 @@ const KEPT_HEADER_BYTES: usize = 4 * 1024;
 
 /// Longest `Retry-After` worth reading; a date takes 29 bytes.
 const RETRY_AFTER_LIMIT: usize = 64;
+
+/// So much of a first line is looked at before it ends, to refuse at once what is not HTTP.
+const FIRST_LINE: usize = 64;
 
 /// A complete answer, as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +46,8 @@ pub(super) struct Reader {
     body: BytesMut,
     /// Whether the receiver keeps the connection.
     persists: bool,
+    /// How much of a head that has not ended was looked at.
+    looked: usize,
 }
 
 impl Reader {
@@ -53,10 +58,20 @@ impl Reader {
     /// When it is none.
     pub(super) fn read(&mut self, bytes: &mut BytesMut) -> Result<bool, Malformed> {
         while self.framing.is_none() {
-            let Some((length, ())) = framing::read_head(bytes, |head| self.take(head))? else {
+            // A line that goes on tells nothing new, but for the start of the first one:
+            // otherwise who sends a byte at a time would have all of it read each time.
+            let is_new = self.looked <= FIRST_LINE || bytes[self.looked..].contains(&b'\n');
+            let head = if is_new || bytes.len() > HEAD_LIMIT {
+                framing::read_head(bytes, |head| self.take(head))?
+            } else {
+                None
+            };
+            let Some((length, ())) = head else {
+                self.looked = bytes.len();
                 return Ok(false);
             };
             bytes.advance(length);
+            self.looked = 0;
         }
         let Some(framing) = &mut self.framing else { return Ok(false) };
         let ended = framing.take(bytes, &mut self.body, BODY_LIMIT)?;
@@ -132,5 +147,37 @@ mod tests {
         let size: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(size <= KEPT_HEADER_BYTES, "{size} bytes are kept");
         assert_eq!(kept.len(), 1);
+    }
+
+    /// Reads an answer that comes in pieces of `size`: how many were read until it ended.
+    fn read_in_pieces(text: &[u8], size: usize) -> Result<(Answer, usize), Malformed> {
+        let (mut reader, mut bytes) = (Reader::default(), BytesMut::new());
+        for (number, piece) in text.chunks(size).enumerate() {
+            bytes.extend_from_slice(piece);
+            if reader.read(&mut bytes)? {
+                return Ok((reader.finish().0, number + 1));
+            }
+        }
+        panic!("it does not end")
+    }
+
+    #[test]
+    fn an_answer_is_the_same_however_it_is_cut() {
+        let text = format!(
+            "HTTP/1.1 103 Early Hints\r\nlink: {0}\r\n\r\nHTTP/1.1 500 {0}\r\nx-long: {0}\r\ncontent-length: 2\r\n\r\nok",
+            "x".repeat(3 * FIRST_LINE)
+        );
+        let whole = read_in_pieces(text.as_bytes(), text.len()).expect("an answer").0;
+        assert_eq!((whole.status, &whole.body[..]), (500, &b"ok"[..]));
+        for size in 1..100 {
+            let read = read_in_pieces(text.as_bytes(), size);
+            assert_eq!(read, Ok((whole.clone(), text.len().div_ceil(size))), "pieces of {size}");
+        }
+        for text in [b"SSH-2.0".to_vec(), vec![b'x'; 2 * FIRST_LINE]] {
+            let refused = read_in_pieces(&text, text.len());
+            assert!(matches!(refused, Err(Malformed::NotHttp(_))), "before its line ends");
+        }
+        let endless = [b"HTTP/1.1 200 ".to_vec(), vec![b'x'; HEAD_LIMIT]].concat();
+        assert_eq!(read_in_pieces(&endless, 1_000), Err(Malformed::HeadTooLarge));
     }
 }

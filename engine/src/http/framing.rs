@@ -7,7 +7,7 @@ use httparse::{EMPTY_HEADER, Header, Status};
 const MOST_HEADERS: usize = 100;
 
 /// Most bytes of a head that are put up with.
-const HEAD_LIMIT: usize = 64 * 1024;
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Most bytes beside the data of chunks that are put up with: extensions, trailers.
 const BESIDE_LIMIT: usize = 16 * 1024;

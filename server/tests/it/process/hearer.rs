@@ -31,7 +31,7 @@ pub(crate) enum Manner {
     Prompt,
     /// Answers 200 after a while.
     Slow(Duration),
-    /// Answers 500 to one request in so many, 200 to the others.
+    /// Answers 500 to one request in so many of its path, 200 to the others.
     Failing(u64),
     /// Answers 200 once [`Hearer::let_go`] was called.
     Held,
@@ -63,6 +63,8 @@ pub(crate) struct Counts {
 struct Inner {
     manners: Vec<(&'static str, Manner)>,
     books: Mutex<HashMap<&'static str, Book>>,
+    /// Requests that came, by path.
+    numbers: Mutex<HashMap<&'static str, u64>>,
     counts: watch::Sender<Counts>,
     free: watch::Sender<bool>,
     clock: SystemClock,
@@ -82,6 +84,7 @@ impl Hearer {
         let inner = Arc::new(Inner {
             manners: manners.to_vec(),
             books: Mutex::default(),
+            numbers: Mutex::default(),
             counts: watch::Sender::default(),
             free: watch::Sender::default(),
             clock: SystemClock::new(),
@@ -164,11 +167,14 @@ impl Inner {
         let (path, manner) =
             *self.manners.iter().find(|(path, _)| *path == parts.uri.path()).expect("a path");
         let id = parts.headers["webhook-id"].to_str().expect("a text").to_owned();
-        let mut number = 0;
-        self.counts.send_modify(|counts| {
-            counts.heard += 1;
-            number = counts.heard;
-        });
+        self.counts.send_modify(|counts| counts.heard += 1);
+        // Of this path alone: in which order others are called is chance.
+        let number = {
+            let mut numbers = self.numbers.lock();
+            let number = numbers.entry(path).or_insert(0);
+            *number += 1;
+            *number
+        };
         match manner {
             Manner::Slow(time) => tokio::time::sleep(time).await,
             Manner::Held => self.hold().await,
