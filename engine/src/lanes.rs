@@ -23,9 +23,11 @@ use crate::places::Asker;
 use crate::target::Target;
 
 mod pace;
+mod room;
 
 pub use pace::{BreakerView, Ended};
 use pace::{Hold, Pace};
+use room::Throughput;
 
 /// What a queued delivery costs beside its body, in bytes.
 const ENTRY_BYTES: usize = 256;
@@ -200,8 +202,7 @@ struct LaneState {
     /// Nothing more is handed out: the process is about to end.
     closed: bool,
     used_at: Duration,
-    /// When an attempt was over last.
-    finished_at: Option<Duration>,
+    throughput: Throughput,
 }
 
 /// How a lane stands.
@@ -229,6 +230,15 @@ pub struct Work {
     pub refill: bool,
 }
 
+/// Somebody who waits for room in a lane.
+struct Waiter<'a>(&'a Lane);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().throughput.waited();
+    }
+}
+
 impl Lane {
     fn new(target: &Arc<Target>, capacity: usize, budget: Arc<Budget>) -> Self {
         let state = LaneState {
@@ -250,7 +260,7 @@ impl Lane {
             rests_until: None,
             closed: false,
             used_at: Duration::ZERO,
-            finished_at: None,
+            throughput: Throughput::default(),
         };
         Self { key: target.key(), capacity, budget, freed: Notify::new(), state: Mutex::new(state) }
     }
@@ -286,30 +296,36 @@ impl Lane {
         false
     }
 
-    /// Waits while it is full and gets on so well that there will be a place within
-    /// `patience`, which is for the caller to see to.
-    pub(crate) async fn room(&self, clock: &dyn Clock, patience: Duration) {
+    /// Waits while it is full, if it gets on so well that there will be a place soon. How
+    /// long at most is for the caller to see to.
+    pub(crate) async fn room(&self, clock: &dyn Clock) {
+        let mut waiter = None;
         loop {
             // Registered before looking, so that what is freed meanwhile is not missed.
             let freed = self.freed.notified();
-            if !self.will_have_room(clock.elapsed(), patience) {
+            if !self.will_have_room(clock.elapsed(), &mut waiter) {
                 return;
             }
             freed.await;
         }
     }
 
-    /// Whether it is about full, and something was over within the last `patience`. An
-    /// eighth of it is left for those who have found room at the same time: one that
-    /// finds none sends all who come later to the store.
-    fn will_have_room(&self, elapsed: Duration, patience: Duration) -> bool {
-        let state = self.state.lock();
+    /// Whether it is about full, and will have room soon for one more who waits. An eighth
+    /// of it is left for those who have found room at the same time: one that finds none
+    /// sends all who come later to the store.
+    fn will_have_room<'a>(&'a self, elapsed: Duration, waiter: &mut Option<Waiter<'a>>) -> bool {
+        let mut state = self.state.lock();
         let settings = &state.target.webhook.settings;
-        let gets_on = !state.sick
-            && !state.backlogged
-            && settings.rate_per_second.is_none()
-            && state.finished_at.is_some_and(|at| elapsed.saturating_sub(at) < patience);
-        gets_on && state.held() >= self.capacity - self.capacity / 8
+        let gets_on = !state.sick && !state.backlogged && settings.rate_per_second.is_none();
+        if !gets_on || state.held() < self.capacity - self.capacity / 8 {
+            return false;
+        }
+        if waiter.is_some() {
+            return state.throughput.goes_on(elapsed);
+        }
+        let waits = state.throughput.wait(elapsed);
+        *waiter = waits.then(|| Waiter(self));
+        waits
     }
 
     /// Gives a reserved place back unused. True when there is room now to claim
@@ -379,7 +395,7 @@ impl Lane {
         state.pace.ended(ended, began, now);
         state.sick = failed;
         state.used_at = elapsed;
-        state.finished_at = Some(elapsed);
+        state.throughput.ended(elapsed);
         state.failures = if failed { state.failures.saturating_add(1) } else { 0 };
         match (failed, state.failing_since) {
             _ if ended == Ended::Gone => Turn::Gone,

@@ -32,9 +32,9 @@ pub struct Published {
     pub first_delivery: DeliveryKey,
 }
 
-/// How long an event waits at most for room in lanes that get on well: see
-/// docs/decisions/0023-publishers-wait-a-moment-for-room.md.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// How long an event waits at most for room in lanes that get on well, if they get on
+/// worse meanwhile: see docs/decisions/0023-publishers-wait-a-moment-for-room.md.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// An event and the lanes that its deliveries go to.
 struct Planned {
@@ -172,7 +172,7 @@ async fn wait_for_room(engine: &Engine, planned: &[Planned]) {
     let [planned] = planned else { return };
     let waiting = async {
         for place in &planned.places {
-            place.lane.room(&*engine.clock, PATIENCE).await;
+            place.lane.room(&*engine.clock).await;
         }
     };
     // What can't be had in time waits in the store.

@@ -26,7 +26,7 @@ pub struct Answer {
     /// The status, 100 to 999; redirects are not followed.
     pub status: u16,
     /// The headers in order, at most 32 and 4 KiB; text that is not UTF-8 is
-    /// kept with replacement characters.
+    /// kept with replacement characters. None of a 2xx, of which nobody asks for them.
     pub headers: Vec<(String, String)>,
     /// The body's first bytes, at most [`BODY_LIMIT`], as they were sent: a
     /// compressed body is not expanded.
@@ -86,7 +86,9 @@ impl Reader {
             return;
         }
         self.answer.status = head.status;
-        self.answer.headers = kept(head.headers);
+        if !(200..=299).contains(&head.status) {
+            self.answer.headers = kept(head.headers);
+        }
         let retry_after = framing::values(head.headers, "retry-after").next();
         let retry_after = retry_after.filter(|value| value.len() <= RETRY_AFTER_LIMIT);
         self.answer.retry_after = retry_after.and_then(plain_text).map(str::to_owned);

@@ -1,7 +1,9 @@
 //! Where an answer begins and ends: its head, and how its body is framed (RFC 9112).
 
+use std::mem::MaybeUninit;
+
 use bytes::{Buf as _, BytesMut};
-use httparse::{EMPTY_HEADER, Header, Status};
+use httparse::{Header, ParserConfig, Status};
 
 /// Most headers that are put up with.
 const MOST_HEADERS: usize = 100;
@@ -49,9 +51,10 @@ pub(super) fn read_head<T>(
     bytes: &[u8],
     take: impl FnOnce(Head<'_>) -> T,
 ) -> Result<Option<(usize, T)>, Malformed> {
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = match response.parse(bytes) {
+    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parser = ParserConfig::default();
+    let length = match parser.parse_response_with_uninit_headers(&mut response, bytes, &mut headers) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) if bytes.len() <= HEAD_LIMIT => return Ok(None),
         Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Err(Malformed::HeadTooLarge),

@@ -75,7 +75,7 @@ fn lanes(capacity: usize, places: usize) -> (Lanes, Arc<Lane>) {
 
 /// Whether somebody who asks now is let through at once.
 fn lets_through(lane: &Lane, clock: &ManualClock) -> bool {
-    let asked = std::pin::pin!(lane.room(clock, Duration::from_millis(5)));
+    let asked = std::pin::pin!(lane.room(clock));
     asked.poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
@@ -98,14 +98,15 @@ fn room_is_waited_for_in_a_lane_that_gets_on_and_in_no_other() {
     assert!(lets_through(&lane, &clock), "there is room");
     refill(7);
     assert!(!lets_through(&lane, &clock), "there will be room soon");
-    clock.advance(Duration::from_millis(5));
+    clock.advance(2 * room::LATELY);
     assert!(lets_through(&lane, &clock), "it takes too long");
     lane.take(at(0)).expect("work");
     end(Ended::Worked);
     refill(8);
-    let mut asked = std::pin::pin!(lane.room(&clock, Duration::from_millis(5)));
+    let mut asked = std::pin::pin!(lane.room(&clock));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(asked.as_mut().poll(&mut cx).is_pending());
+    assert!(lets_through(&lane, &clock), "as many wait as were served lately");
     lane.take(at(0)).expect("work");
     assert!(asked.as_mut().poll(&mut cx).is_ready(), "there is room now");
     end(Ended::Down);

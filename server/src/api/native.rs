@@ -28,6 +28,7 @@ mod webhook_actions;
 mod webhook_secret;
 mod webhooks;
 
+pub(super) use events::publish;
 pub(super) use openapi::complete;
 pub(crate) use view::DeliveryView;
 

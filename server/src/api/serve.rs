@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, header};
+use axum::handler::Handler as _;
+use axum::http::{HeaderValue, Method, header};
 use axum::response::Response;
 use callboard_domain::measures::Entered;
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,7 +31,7 @@ use super::peer::Near;
 use super::request::{Requests, Series};
 use super::tls::Certificate;
 use super::upload::Upload;
-use super::{State, router};
+use super::{State, native, router};
 use crate::config::{Limits, seconds};
 
 /// How long requests under way may take after a stop was asked for.
@@ -165,10 +169,10 @@ impl Entrance {
             let mut request = request.map(|body| Upload::new(body, body_time));
             request.extensions_mut().insert(near);
             body_limit.apply(&mut request);
-            let answering = self.router.call(request).instrument(begun.span());
+            let answering = answer(&self.router, &self.state, request).instrument(begun.span());
             let course = Arc::clone(&course);
             async move {
-                let mut response: Response = answering.await?;
+                let mut response = answering.await;
                 self.requests.end(begun, &mut response);
                 if goes_on(&response) {
                     course.goes_on();
@@ -190,6 +194,21 @@ impl Entrance {
             () = self.stop.cancelled() => served.as_mut().graceful_shutdown(),
         }
         note(served.await);
+    }
+}
+
+/// Answers a request by its route. Publishing is what nearly all requests do when much is
+/// sold, so that one is not looked for.
+fn answer(
+    router: &TowerToHyperService<Router>,
+    state: &State,
+    request: Request<Upload>,
+) -> impl Future<Output = Response> + use<> {
+    let publishes = request.method() == Method::POST && request.uri().path() == "/v1/events";
+    if publishes {
+        Either::Left(native::publish.call(request.map(Body::new), state.clone()))
+    } else {
+        Either::Right(router.call(request).map(|answered| answered.unwrap_or_else(|never| match never {})))
     }
 }
 
