@@ -13,6 +13,9 @@ use crate::fault::Faults;
 /// receiver would refuse.
 pub const MAX_DEPTH: usize = 64;
 
+/// So many members are compared with each other faster than they are sorted.
+const FEW: usize = 16;
+
 /// The members of an object, in their order, values unread.
 #[derive(Debug)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -102,6 +105,17 @@ impl<'a> Members<'a> {
 
     /// Notes every repeated member.
     pub fn refuse_repeated(&self, faults: &mut Faults) {
+        // Of a few, each is compared with those before it, which takes no memory.
+        let few = self.0.len() <= FEW;
+        if few
+            && !self
+                .0
+                .iter()
+                .enumerate()
+                .any(|(index, (name, _))| self.0[..index].iter().any(|(earlier, _)| earlier == name))
+        {
+            return;
+        }
         // Sorted, because comparing each with each is slow for a hostile many.
         let mut names: Vec<&str> = self.0.iter().map(|(name, _)| &**name).collect();
         names.sort_unstable();
@@ -149,6 +163,9 @@ impl<'a> Members<'a> {
 
 /// Reads a string; a fault says what stands there instead.
 pub fn read_string(raw: &RawValue, faults: &mut Faults) -> Option<String> {
+    if let Some(text) = plain_string(raw.get()) {
+        return Some(text.to_owned());
+    }
     match serde_json::from_str(raw.get()) {
         Ok(text) => Some(text),
         Err(_) if raw.get().starts_with('"') => {
@@ -160,6 +177,13 @@ pub fn read_string(raw: &RawValue, faults: &mut Faults) -> Option<String> {
             None
         }
     }
+}
+
+/// What stands between the quotes of valid JSON that is a string without escapes, as
+/// nearly all strings are.
+fn plain_string(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.as_bytes().contains(&b'\\')).then_some(text)
 }
 
 /// Checks that `raw` is an object that can be read again by any parser: no

@@ -76,6 +76,9 @@ impl FromRequest<State> for OptionalJson {
 
 /// Whether the body is NDJSON; anything but JSON is refused.
 fn is_lines(headers: &HeaderMap) -> Result<bool, Problem> {
+    if headers.get(CONTENT_TYPE).is_some_and(|named| named == "application/json") {
+        return Ok(false);
+    }
     let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match &*kind {

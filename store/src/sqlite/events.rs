@@ -100,6 +100,12 @@ fn look_up(conn: &Connection, tenant: TenantKey, event: &Event) -> Result<Option
     Ok(stored.unwrap_or(Some(Plan::Insert { id_key })))
 }
 
+/// Records one event.
+const RECORD: &str =
+    "INSERT INTO events (key, tenant, id_key, accepted_at, first_delivery, id, type, subject,
+        webhooks, body, quantity_diff)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
 fn insert(
     write: &mut Write<'_>,
     tenant: TenantKey,
@@ -116,30 +122,24 @@ fn insert(
     let event = &new.event;
     let webhooks = pack(new.deliveries.iter().map(|new| new.webhook))?;
     let quantity_diff = quantities::note(write.conn, tenant, event, now)?;
-    sql::run(
-        write.conn,
-        "INSERT INTO events (key, tenant, id_key, accepted_at, first_delivery, id, type, subject, webhooks, body,
-             quantity_diff)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        rusqlite::params![
-            key,
-            tenant.0,
-            id_key,
-            accepted_at,
-            first_delivery,
-            event.id.as_str(),
-            event.type_name,
-            event.subject.id,
-            webhooks,
-            &event.body[..],
-            quantity_diff,
-        ],
-    )?;
+    let statement = match &mut write.record_event {
+        Some(statement) => statement,
+        none => none.insert(write.conn.prepare_cached(RECORD)?),
+    };
+    statement.execute(rusqlite::params![
+        key,
+        tenant.0,
+        id_key,
+        accepted_at,
+        first_delivery,
+        event.id.as_str(),
+        event.type_name,
+        event.subject.id,
+        webhooks,
+        &event.body[..],
+        quantity_diff,
+    ])?;
     write.ledger.unwritten.note_event(key, new.deliveries.len());
-    let mut pending = write.conn.prepare_cached(
-        "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
-         VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
-    )?;
     let mut behind = Vec::new();
     for (index, new) in new.deliveries.iter().enumerate() {
         let delivery = first_delivery + count(index);
@@ -156,7 +156,12 @@ fn insert(
         if due_at == BEHIND {
             behind.push(index);
         }
-        pending.execute((delivery, key, new.webhook.0, due_at, chain, collapses))?;
+        sql::run(
+            write.conn,
+            "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
+             VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
+            (delivery, key, new.webhook.0, due_at, chain, collapses),
+        )?;
     }
     Ok(Recorded {
         key: EventKey(key),

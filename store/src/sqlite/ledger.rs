@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
 use super::failure::Failure;
 use super::unwritten::Unwritten;
@@ -102,9 +102,17 @@ pub(super) struct Write<'a> {
     pub(super) conn: &'a Connection,
     /// The writer's memory; it is put back when the transaction fails.
     pub(super) ledger: &'a mut Ledger,
+    /// What records an event, once one was: to look it up costs as much as to run it, and
+    /// many are recorded in one transaction.
+    pub(super) record_event: Option<CachedStatement<'a>>,
 }
 
-impl Write<'_> {
+impl<'a> Write<'a> {
+    /// One that begins.
+    pub(super) const fn new(conn: &'a Connection, ledger: &'a mut Ledger) -> Self {
+        Self { conn, ledger, record_event: None }
+    }
+
     /// Writes the counts that were collected.
     pub(super) fn flush_stats(&mut self) -> Result<(), Failure> {
         stats::add(self.conn, self.ledger.stats.drain(), &mut self.ledger.tenants)

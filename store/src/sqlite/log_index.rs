@@ -304,7 +304,7 @@ mod tests {
             .expect("a row");
             if key == 40_000 {
                 let mut ledger = Ledger::load(&conn, None).expect("a ledger");
-                let mut write = Write { conn: &conn, ledger: &mut ledger };
+                let mut write = Write::new(&conn, &mut ledger);
                 advance(&mut write).expect("a batch");
             }
         }

@@ -347,7 +347,7 @@ fn attempt(
     work: impl FnOnce(&mut Write<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     super::sql::run(conn, "BEGIN IMMEDIATE", [])?;
-    let mut write = Write { conn, ledger };
+    let mut write = Write::new(conn, ledger);
     if write.ledger.unwritten.is_long() {
         write.write_older_leases()?;
     }

@@ -1,7 +1,11 @@
 //! `/v1/events`: publishing, and looking up what was published.
 
+use std::convert::Infallible;
+
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use callboard_domain::clock::Timestamp;
 use callboard_domain::id::EventId;
 use callboard_domain::store::EventFilter;
@@ -17,6 +21,7 @@ use crate::api::events;
 use crate::api::page::{Items, PageQuery, page};
 use crate::api::problem::{Problem, ProblemDocument};
 use crate::api::read::{Id, JsonText, NO_TIME, Parameters};
+use crate::api::state::State;
 
 /// One event to be published, or an array of up to 1,000.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -139,10 +144,10 @@ impl From<Published> for PublishedView {
 )]
 pub(in crate::api) async fn publish(
     access: Granted<WriteEvents>,
-    headers: HeaderMap,
+    Trace(trace): Trace,
     body: JsonText,
 ) -> Result<(StatusCode, Json<PublishedAnswer>), Problem> {
-    let mut published = events::publish(&access, &body, trace(&headers)).await?;
+    let mut published = events::publish(&access, &body, trace).await?;
     let single = events::is_single(&body);
     let answer = match published.pop() {
         Some(only) if single => PublishedAnswer::One(only.into()),
@@ -155,9 +160,16 @@ pub(in crate::api) async fn publish(
 }
 
 /// The trace that the publisher has sent along.
-fn trace(headers: &HeaderMap) -> Option<TraceContext> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    TraceContext::read(text("traceparent")?, text("tracestate"))
+pub(in crate::api) struct Trace(Option<TraceContext>);
+
+impl FromRequestParts<State> for Trace {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Infallible> {
+        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let read = |parent| TraceContext::read(parent, text("tracestate"));
+        Ok(Self(text("traceparent").and_then(read)))
+    }
 }
 
 /// Which events to list.
