@@ -106,14 +106,8 @@ impl<'a> Members<'a> {
     /// Notes every repeated member.
     pub fn refuse_repeated(&self, faults: &mut Faults) {
         // Of a few, each is compared with those before it, which takes no memory.
-        let few = self.0.len() <= FEW;
-        if few
-            && !self
-                .0
-                .iter()
-                .enumerate()
-                .any(|(index, (name, _))| self.0[..index].iter().any(|(earlier, _)| earlier == name))
-        {
+        let repeated = |index: usize| self.0[..index].iter().any(|(name, _)| *name == self.0[index].0);
+        if self.0.len() <= FEW && !(0..self.0.len()).any(repeated) {
             return;
         }
         // Sorted, because comparing each with each is slow for a hostile many.
@@ -319,6 +313,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_repeated_member_is_named_once_of_few_and_of_many(
+            numbers in prop::collection::vec(0..30_u8, 0..2 * FEW),
+        ) {
+            let members: Vec<String> = numbers.iter().map(|number| format!("\"m{number}\":1")).collect();
+            let text = format!("{{{}}}", members.join(","));
+            let mut faults = Faults::new();
+            Members::read(&text, &mut faults).expect("an object").refuse_repeated(&mut faults);
+            let mut repeated: Vec<String> = (0..30)
+                .filter(|number| numbers.iter().filter(|other| *other == number).count() > 1)
+                .map(|number| format!("/m{number}"))
+                .collect();
+            repeated.sort_unstable();
+            let found = faults.finish(None::<()>).expect_err("faults");
+            prop_assert_eq!(found.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>(), repeated);
+        }
+
+        #[test]
+        fn a_string_is_read_as_any_parser_reads_it(
+            text in any::<String>(),
+            escaped in r#"(\\u[0-9a-f]{4}|\\[nt"/\\]|[a-z"]){0,6}"#,
+        ) {
+            let plain = serde_json::to_string(&text).expect("a string");
+            for json in [plain, format!("\"{escaped}\"")] {
+                let Ok(raw) = serde_json::from_str::<&RawValue>(&json) else { continue };
+                let expected = serde_json::from_str::<String>(&json).ok();
+                prop_assert_eq!(read_string(raw, &mut Faults::new()), expected);
+            }
+        }
+
         #[test]
         fn reading_members_never_panics(text in ".{0,200}") {
             let mut faults = Faults::new();
