@@ -33,20 +33,33 @@ function copying(from) {
 function fitting() {
   const form = document.querySelector("form[data-form]");
   if (!form) return;
+  let asked = 0;
   for (const one of all("[data-scripted=hide]")) one.hidden = true;
   form.addEventListener("change", event => {
     if (!event.target.closest("[data-fit]")) return;
+    const number = ++asked;
     const body = new URLSearchParams(new FormData(form));
     body.set("wish", "fit");
     fetch(location.href, {method: "POST", body, headers: {accept: "text/html"}}).then(async answer => {
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("form[data-form]");
-      if (!fresh) return;
+      // Who has chosen something else since has asked again, and waits for that answer.
+      if (!fresh || number !== asked) return;
       // What was typed since the question was asked stays.
       for (const input of all("input:not([type=hidden]):not([type=radio]):not([type=checkbox]), textarea", form)) {
         const other = input.name && fresh.elements[input.name];
         if (other && "value" in other && other.type !== undefined) other.value = input.value;
+      }
+      // So does what was chosen since, where it can be chosen still.
+      for (const choice of all("select", form)) {
+        const other = choice.value !== (body.get(choice.name) ?? "") && fresh.elements[choice.name];
+        if (other && [...other.options].some(option => option.value === choice.value)) other.value = choice.value;
+      }
+      for (const box of all("input[type=radio], input[type=checkbox]", form)) {
+        if (box.checked === body.getAll(box.name).includes(box.value)) continue;
+        const other = fresh.querySelector(`[name="${CSS.escape(box.name)}"][value="${CSS.escape(box.value)}"]`);
+        if (other) other.checked = box.checked;
       }
       // Whoever went on meanwhile stays where they are now, and so does their cursor.
       const at = document.activeElement, inside = form.contains(at);

@@ -132,3 +132,33 @@ test("whoever goes on typing while the form fits itself loses nothing", async ()
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });
+
+test("whoever chooses faster than the form fits itself keeps what was chosen last", async () => {
+  const page = await house.operator();
+  await page.goto("/dashboard/t/default/webhooks/new");
+  const asked = [], questions = [];
+  await page.route("**/webhooks/new", async route => {
+    if (route.request().method() !== "POST") return route.continue();
+    await new Promise(resolve => { asked.push(resolve); questions.push(route.request().postData()); });
+    await route.continue();
+  });
+  const waitFor = async count => { while (asked.length < count) await page.evaluate(() => new Promise(requestAnimationFrame)); };
+  const answered = () => page.waitForResponse(response => response.request().method() === "POST");
+  const trigger = page.getByLabel("Trigger", { exact: true });
+  await page.getByLabel("Resource", { exact: true }).selectOption("order");
+  await waitFor(1);
+  await trigger.selectOption("paid");
+  await waitFor(2);
+  assert.match(questions[1], /resource=order.*trigger=paid/);
+  // The answer to the first question comes, and knows nothing of the second.
+  for (const answer of asked) {
+    const came = answered();
+    answer();
+    await (await came).finished();
+    // Until what follows an answer is done.
+    await page.evaluate(() => new Promise(resolve => setTimeout(resolve, 0)));
+    assert.equal(await trigger.inputValue(), "paid");
+  }
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
