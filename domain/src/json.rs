@@ -315,7 +315,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_repeated_member_is_named_once_of_few_and_of_many(
-            numbers in prop::collection::vec(0..30_u8, 0..2 * FEW),
+            numbers in prop::collection::vec(0..30_u16, 0..2 * FEW),
         ) {
             let members: Vec<String> = numbers.iter().map(|number| format!("\"m{number}\":1")).collect();
             let text = format!("{{{}}}", members.join(","));
