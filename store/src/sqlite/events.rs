@@ -100,6 +100,10 @@ fn look_up(conn: &Connection, tenant: TenantKey, event: &Event) -> Result<Option
     Ok(stored.unwrap_or(Some(Plan::Insert { id_key })))
 }
 
+/// Writes down that a delivery waits.
+const WAIT: &str = "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
+    VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)";
+
 /// Records one event.
 const RECORD: &str =
     "INSERT INTO events (key, tenant, id_key, accepted_at, first_delivery, id, type, subject,
@@ -122,11 +126,7 @@ fn insert(
     let event = &new.event;
     let webhooks = pack(new.deliveries.iter().map(|new| new.webhook))?;
     let quantity_diff = quantities::note(write.conn, tenant, event, now)?;
-    let statement = match &mut write.record_event {
-        Some(statement) => statement,
-        none => none.insert(write.conn.prepare_cached(RECORD)?),
-    };
-    statement.execute(rusqlite::params![
+    sql::once(&mut write.record_event, write.conn, RECORD)?.execute(rusqlite::params![
         key,
         tenant.0,
         id_key,
@@ -140,7 +140,7 @@ fn insert(
         quantity_diff,
     ])?;
     write.ledger.unwritten.note_event(key, new.deliveries.len());
-    let mut behind = Vec::new();
+    let (mut behind, mut wait) = (Vec::new(), None);
     for (index, new) in new.deliveries.iter().enumerate() {
         let delivery = first_delivery + count(index);
         if new.leased && new.order == Order::Free {
@@ -156,12 +156,8 @@ fn insert(
         if due_at == BEHIND {
             behind.push(index);
         }
-        sql::run(
-            write.conn,
-            "INSERT INTO pending (delivery, event, webhook, due_at, attempts, tries, chain, collapses)
-             VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
-            (delivery, key, new.webhook.0, due_at, chain, collapses),
-        )?;
+        let row = (delivery, key, new.webhook.0, due_at, chain, collapses);
+        sql::once(&mut wait, write.conn, WAIT)?.execute(row)?;
     }
     Ok(Recorded {
         key: EventKey(key),

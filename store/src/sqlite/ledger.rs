@@ -102,8 +102,7 @@ pub(super) struct Write<'a> {
     pub(super) conn: &'a Connection,
     /// The writer's memory; it is put back when the transaction fails.
     pub(super) ledger: &'a mut Ledger,
-    /// What records an event, once one was: to look it up costs as much as to run it, and
-    /// many are recorded in one transaction.
+    /// What records an event, once one was: there are many in a transaction.
     pub(super) record_event: Option<CachedStatement<'a>>,
 }
 

@@ -1,6 +1,6 @@
 //! Statements, prepared once a connection and kept ready.
 
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 
 use super::failure::Failure;
 
@@ -10,6 +10,19 @@ pub(super) const CACHED_STATEMENTS: usize = 128;
 /// Runs a statement that returns no rows, and counts the rows that it changed.
 pub(super) fn run(conn: &Connection, sql: &str, params: impl Params) -> Result<usize, Failure> {
     Ok(conn.prepare_cached(sql)?.execute(params)?)
+}
+
+/// A statement that is run many times, looked up the first time: to look one up costs as
+/// much as to run it.
+pub(super) fn once<'a, 'conn>(
+    statement: &'a mut Option<CachedStatement<'conn>>,
+    conn: &'conn Connection,
+    sql: &str,
+) -> Result<&'a mut CachedStatement<'conn>, Failure> {
+    Ok(match statement {
+        Some(statement) => statement,
+        none => none.insert(conn.prepare_cached(sql)?),
+    })
 }
 
 /// The first row, if there is one.
