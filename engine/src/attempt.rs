@@ -11,7 +11,7 @@ use callboard_domain::wire::Message;
 use http::header::HeaderName;
 use rand::Rng;
 
-use crate::http::{Answer, Client, Endpoint, Exchange, Headers};
+use crate::http::{Answer, Client, Endpoint, Exchange, Headers, is_success};
 use crate::lanes::{Ended, Work};
 use crate::spans;
 use crate::target::Target;
@@ -188,7 +188,7 @@ fn judge(exchange: Exchange, clock: &dyn Clock) -> (Verdict, Option<u16>, Option
 /// receiver that is overrun may say how long to leave it alone.
 pub(crate) fn judge_status(answer: &Answer, now: impl FnOnce() -> Timestamp) -> Verdict {
     match answer.status {
-        200..=299 => Verdict::Delivered,
+        status if is_success(status) => Verdict::Delivered,
         410 => Verdict::Gone,
         429 | 503 => Verdict::Retry(answer.retry_after.as_deref().and_then(|text| retry_after(text, now()))),
         _ => Verdict::Retry(None),

@@ -32,6 +32,7 @@ mod tls;
 mod trial;
 mod wire;
 
+pub(crate) use answer::is_success;
 pub use answer::{Answer, BODY_LIMIT};
 pub use endpoint::{BadUrl, Endpoint};
 pub(crate) use explain::spoken;

@@ -324,6 +324,7 @@ impl Lane {
             return state.throughput.goes_on(elapsed);
         }
         let waits = state.throughput.wait(elapsed);
+        // Made only then: one that is dropped here would wait for this very lock.
         *waiter = waits.then(|| Waiter(self));
         waits
     }

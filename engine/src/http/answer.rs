@@ -37,6 +37,11 @@ pub struct Answer {
     pub retry_after: Option<String>,
 }
 
+/// Whether a receiver that answers so took the delivery: only with 2xx (Standard Webhooks).
+pub(crate) const fn is_success(status: u16) -> bool {
+    matches!(status, 200..=299)
+}
+
 /// Reads one answer as its bytes come.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
@@ -86,7 +91,7 @@ impl Reader {
             return;
         }
         self.answer.status = head.status;
-        if !(200..=299).contains(&head.status) {
+        if !is_success(head.status) {
             self.answer.headers = kept(head.headers);
         }
         let retry_after = framing::values(head.headers, "retry-after").next();
