@@ -76,6 +76,7 @@ impl FromRequest<State> for OptionalJson {
 
 /// Whether the body is NDJSON; anything but JSON is refused.
 fn is_lines(headers: &HeaderMap) -> Result<bool, Problem> {
+    // As nearly all are.
     if headers.get(CONTENT_TYPE).is_some_and(|named| named == "application/json") {
         return Ok(false);
     }
